@@ -1,0 +1,40 @@
+# Everything a person does with the firm. `make` alone lists it; each target sets up what it needs.
+
+PYTHON ?= python3
+CONFIG ?= config/paper.yaml
+PY := .venv/bin/python
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check static bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv with the pinned packages (done once; again when they change)
+
+run: $(STAMP) ## start the firm on the simulated gateway (CONFIG=config/paper.yaml)
+	$(PY) -m firm.launch --config $(CONFIG)
+
+test: $(STAMP) ## run the whole test suite
+	$(PY) -m pytest
+
+check: static ## style, types, floors and the fast tests (under three minutes)
+	$(PY) -m pytest -m "not ray and not process"
+
+static: $(STAMP) ## style, types and floors only
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+bench: $(STAMP) ## run every benchmark
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+
+clean: ## remove .venv and all caches; recorded runs stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find firm tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt tools/setup_venv.sh
+	@PYTHON="$(PYTHON)" sh tools/setup_venv.sh
+	@touch $(STAMP)

@@ -1,0 +1,1 @@
+"""The deciders: pure folds from what they hear to what they say."""

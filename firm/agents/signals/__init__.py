@@ -1,0 +1,1 @@
+"""Signal agents: stateless opinions on a window of the market."""

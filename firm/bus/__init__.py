@@ -1,0 +1,1 @@
+"""Pure: cycles, the signal barrier, the hash chain."""

@@ -1,0 +1,111 @@
+"""The loop that drives the firm: gather inputs, run a cycle, commit, hand the orders to the broker."""
+
+from collections.abc import Callable, Sequence
+
+from firm.bus.chain import GENESIS, link
+from firm.bus.crew import Crew
+from firm.bus.cycle import Cycle, Input, Rules
+from firm.bus.gateway import BrokerGateway, CommandBatch, OperatorGateway, Page
+from firm.bus.log import Log
+from firm.events import CODEC, INPUT_AUTHORS, Event, Origin, Record, encode
+from firm.events.external import ExternalEvent
+from firm.events.market import MarketData, Ticks
+from firm.events.record import EventStore
+from firm.events.scheduled import SessionsLoaded
+from firm.events.system import CycleOpened, RunStarted, ShutdownRequested
+
+
+def run_name(first: Record) -> str:
+    """The run's name in every order: the first eight hex digits of its first entry's hash."""
+    return link(GENESIS, first)[:4].hex()
+
+
+class Driver:
+    """Owns the order of things in time. Has no clock: time is what the broker gateway reports."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        crew: Crew,
+        store: EventStore,
+        broker: BrokerGateway,
+        operator: OperatorGateway,
+    ) -> None:
+        self._crew, self._store, self._broker, self._operator = crew, store, broker, operator
+        self.cycle = Cycle(rules, crew, store)
+        self._commands: tuple[Record, ...] = ()
+        self._page = Page(0, 0, (), done=False)
+        self.finished = False
+
+    def start(self, started: RunStarted, sessions: Callable[[], SessionsLoaded]) -> None:
+        """Begin a new log, or live the last cycle of the present one again and go on from there.
+
+        `sessions` is asked once, at the very first start, after the broker gateway has been opened.
+        """
+        first_start = self._store.last_seq == 0
+        if first_start:
+            self._store.commit([Record(1, 0, Origin.INPUT, "bus", 0, 0, started.KIND, encode(started))])
+        memory = self._store.read()
+        self._resume(memory)
+        self._page = self._broker.open(self._store.read(), run_name(memory[0]))
+        calendar: list[Event] = [sessions()] if first_start or not self.cycle.schedule.sessions.opens else []
+        self._live([*calendar, *self._page.inputs])
+
+    def _resume(self, memory: Sequence[Record]) -> None:
+        opened = [i for i, record in enumerate(memory) if record.kind == CycleOpened.KIND]
+        last = opened[-1] if opened else len(memory)
+        self.cycle.rebuild(memory[:last])
+        if opened:
+            batch, at = recorded_batch(memory[last:])
+            commands = self.cycle.run(Log(self._store, memory[last:]), batch, at)
+            self._commands = tuple(commands)
+
+    def step(self) -> bool:
+        """One turn of the loop; False once the firm has shut down."""
+        if self.finished:
+            return False
+        until = self.cycle.schedule.next_at()
+        batch = CommandBatch(self._page.number + 1, self._commands)
+        self._commands = ()
+        self._page = self._broker.turn(self._page.number, batch, until)
+        inputs = self._ordered(list(self._page.inputs))
+        if self._page.done and not inputs and self._nothing_awaited():
+            inputs = [ShutdownRequested("end of data")]
+        if inputs:
+            self._live(inputs)
+        return not self.finished
+
+    def _nothing_awaited(self) -> bool:
+        """Whether no tick is due before the close of the last session that had data."""
+        awaited, close = self.cycle.schedule.next_at(), self.cycle.schedule.sessions.close_of(self._page.at)
+        return awaited is None or close is None or awaited > close
+
+    def _ordered(self, reports: list[Event]) -> list[Event]:
+        """A batch in its fixed order: operator, broker reports, scheduled, external, market."""
+        wishes = self._operator.take(self.cycle.halt.reason)
+        market = [event for event in reports if isinstance(event, MarketData | Ticks)]
+        broker = [event for event in reports if not isinstance(event, MarketData | Ticks)]
+        external = [event for event in wishes if isinstance(event, ExternalEvent)]
+        operator = [event for event in wishes if not isinstance(event, ExternalEvent)]
+        scheduled = self.cycle.schedule.due(max(self._page.at, self.cycle.at))
+        return [*self._crew.late(), *operator, *broker, *scheduled, *external, *market]
+
+    def _live(self, events: Sequence[Event]) -> None:
+        batch = [Input(INPUT_AUTHORS[type(event)], event) for event in events]
+        at = max(self._page.at, self.cycle.at)
+        log = Log(self._store, next_seq=self._store.last_seq + 1)
+        self._commands += tuple(self.cycle.run(log, batch, at))
+        self._operator.done(self.cycle.halt.reason)
+        self.finished = any(isinstance(event, ShutdownRequested) for event in events)
+
+    def stop(self) -> None:
+        """Close the broker's side; the store belongs to the caller."""
+        self._broker.close()
+
+
+def recorded_batch(records: Sequence[Record]) -> tuple[list[Input], int]:
+    """The inputs of a recorded cycle, given its records from `CycleOpened` on, and its log time."""
+    opened = CODEC.event(records[0])
+    assert isinstance(opened, CycleOpened)
+    given = records[1 : 1 + opened.inputs]
+    return [Input(record.author, CODEC.event(record)) for record in given], records[0].at

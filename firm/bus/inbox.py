@@ -1,0 +1,91 @@
+"""Who has heard what: each agent's unheard entries, and what it must be told again after a death."""
+
+from collections.abc import Iterable, Sequence
+
+from firm.bus.relay import Seat, Stage
+from firm.events import Record
+from firm.events.record import EventStore
+from firm.events.system import CycleAborted, EntrySkipped
+
+
+class Inboxes:
+    """One queue an agent. The unheard entries of an agent are always a suffix of all it listens to."""
+
+    def __init__(self, seats: Iterable[Seat], history: EventStore) -> None:
+        """`history` is read only to tell an agent again what it had heard."""
+        self._seats = {seat.name: seat for seat in seats}
+        self._history = history
+        self._unheard: dict[str, list[Record]] = {name: [] for name in self._seats}
+        self._poisoned: dict[str, int] = {}
+        self._skipped: dict[str, set[int]] = {name: set() for name in self._seats}
+        self._last_seq = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All agents, in seating order."""
+        return tuple(self._seats)
+
+    def route(self, record: Record, heard_already: Sequence[str] = ()) -> None:
+        """Queue a record for everybody who listens to its kind and has not heard it in its own chain."""
+        self._last_seq = record.seq
+        for name, seat in self._seats.items():
+            if record.kind in seat.hears and name not in heard_already:
+                self._unheard[name].append(record)
+
+    def called(self, names: Sequence[str]) -> list[str]:
+        """Who of `names` has something to answer, or may get it from someone called before."""
+        called: list[str] = []
+        may_be_said: frozenset[int] = frozenset()
+        for name in names:
+            seat = self._seats[name]
+            waiting = any(record.kind in seat.answers for record in self._unheard[name])
+            if name not in self._poisoned and (waiting or may_be_said & seat.answers):
+                called.append(name)
+                may_be_said |= seat.says
+        return called
+
+    def may_say(self, name: str, kind: int) -> bool:
+        """Whether an agent has declared that it says this kind."""
+        return kind in self._seats[name].says
+
+    def stage(self, name: str) -> Stage:
+        """The agent's turn in a chain: its name and all it has not heard."""
+        return Stage(name, tuple(self._unheard[name]))
+
+    def heard(self, names: Iterable[str]) -> None:
+        """These agents have heard all there was."""
+        for name in names:
+            self._unheard[name].clear()
+
+    def poison(self, aborted: CycleAborted) -> None:
+        """An agent failed twice: it is not called until a named person lets it skip the entry."""
+        self._poisoned[aborted.stage] = aborted.failed_seq
+
+    def skip(self, skipped: EntrySkipped) -> None:
+        """Let an agent pass over the entry it cannot digest; skipping anything else changes nothing."""
+        name = skipped.agent
+        if self._poisoned.get(name) == skipped.skipped_seq:
+            del self._poisoned[name]
+            self._skipped[name].add(skipped.skipped_seq)
+            self._unheard[name] = [old for old in self._unheard[name] if old.seq != skipped.skipped_seq]
+
+    def heard_to(self, name: str) -> int:
+        """The last seq of which the agent has heard everything that it listens to."""
+        unheard = self._unheard[name]
+        return unheard[0].seq - 1 if unheard else self._last_seq
+
+    def memory(self, name: str) -> Iterable[Record]:
+        """What the agent has heard so far, to rebuild it."""
+        end, skipped = self.heard_to(name), self._skipped[name]
+        records = self._history.read(kinds=self._seats[name].hears)
+        return (record for record in records if record.seq <= end and record.seq not in skipped)
+
+    def rebuild(self, record: Record, aborted: CycleAborted | None) -> None:
+        """Take in a finished entry after a restart: all have heard it, except those who were poisoned."""
+        self._last_seq = record.seq
+        if aborted is not None:
+            back = self._history.read(since=aborted.heard_to, kinds=self._seats[aborted.stage].hears)
+            self._unheard[aborted.stage] = [old for old in back if old.seq < record.seq]
+        for name in self._poisoned:
+            if record.kind in self._seats[name].hears:
+                self._unheard[name].append(record)

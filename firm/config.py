@@ -1,0 +1,265 @@
+"""Typed settings from YAML, `--set` overrides and the environment. An unknown or missing key is an error.
+
+Ratios are fractions (0.02, never 2 %); other units end the name: `_bps`, `_ms`, `_usd`, `_s`. Limits have no
+defaults: a limit that nobody wrote down does not exist, and the firm does not start.
+"""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from firm.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveDecimal = Annotated[Decimal, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class System(Section):
+    """`mode: live` needs the flag `--i-understand-this-is-live` and a LEI (ISO 17442)."""
+
+    mode: Literal["paper", "live"]
+    log_level: Literal["debug", "info", "warning", "error"]
+    lei: str | None
+    base_currency: Literal["USD"]
+
+
+class Broker(Section):
+    """Where the IB Gateway listens. Account None: the only one the gateway manages."""
+
+    gateway_host: str
+    gateway_port: Port
+    client_id: Annotated[int, Field(ge=0)]
+    account: str | None
+    connect_timeout_ms: PositiveInt
+    request_timeout_ms: PositiveInt
+
+
+class Simulation(Section):
+    """The simulated gateway: cash it starts with, its account, and how its clock runs."""
+
+    cash_usd: PositiveDecimal
+    account: str
+    clock: str
+    history_bars: PositiveInt
+
+
+class Universe(Section):
+    """`all`: every instrument of the data file (simulated gateway only); else symbols."""
+
+    symbols: Literal["all"] | tuple[str, ...]
+
+
+class Schedule(Section):
+    """When the firm decides: at each session close, or every so many milliseconds inside a session."""
+
+    decide: Literal["session_close"] | PositiveInt
+    calendar: Literal["XNYS"]
+
+
+class Barrier(Section):
+    """How long signals may take, and below which share of answers no new risk is proposed."""
+
+    timeout_ms: PositiveInt
+    quorum: Fraction
+
+
+class Momentum(Section):
+    """Time-series momentum: trend over `lookback_bars`, the last `skip_bars` left out."""
+
+    lookback_bars: PositiveInt
+    skip_bars: Annotated[int, Field(ge=0)]
+    volatility_bars: PositiveInt
+
+
+class StatArb(Section):
+    """Pairs whose log prices are cointegrated over `lookback_bars` (Engle-Granger)."""
+
+    pairs: Literal["all"] | tuple[str, ...]
+    lookback_bars: PositiveInt
+    adf_lags: Annotated[int, Field(ge=0)]
+    adf_critical: Annotated[float, Field(lt=0)]
+    entry_z: Positive
+    full_z: Positive
+
+
+class Signals(Section):
+    """The signal agents and their parameters; None leaves an agent out."""
+
+    momentum: Momentum | None
+    stat_arb: StatArb | None
+
+
+class Cio(Section):
+    """How signals become positions."""
+
+    weights: dict[str, Positive]
+    gross_target: Positive
+    max_weight: Fraction
+    min_trade_usd: Positive
+
+
+class Var(Section):
+    """How VaR is measured: `horizon_bars` bars ahead at `confidence`."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    horizon_bars: PositiveInt
+    history_bars: PositiveInt
+    min_history_bars: PositiveInt
+    factors: PositiveInt
+    scenarios: PositiveInt
+    degrees_of_freedom: Annotated[int, Field(ge=0, multiple_of=2)]
+    seed: Annotated[int, Field(ge=0)]
+    run_timeout_ms: PositiveInt
+
+
+class Risk(Section):
+    """Limits: VaR and position VaR in account currency; leverage = gross exposure over equity."""
+
+    max_portfolio_var: Positive
+    max_position_var: Positive
+    max_leverage: Positive
+    max_position_weight: Positive
+    max_drawdown: Fraction
+    max_daily_loss: Fraction
+    var: Var
+
+
+class Restriction(Section):
+    """A symbol that may not be traded, and why."""
+
+    symbol: str
+    reason: str
+
+
+class Compliance(Section):
+    """Pre-trade controls; the numbers are the firm's own policy."""
+
+    restricted: tuple[Restriction, ...]
+    price_collar: Fraction
+    max_order_value_usd: PositiveDecimal
+    max_order_quantity: PositiveDecimal
+    max_quote_age_ms: PositiveInt
+    cleared_for_ms: PositiveInt
+
+
+class Execution(Section):
+    """How cleared orders are worked."""
+
+    default_algo: Literal["market", "limit", "twap"]
+    max_slippage_bps: Positive
+    twap_slices: PositiveInt
+    twap_interval_ms: PositiveInt
+    max_messages_per_cycle: PositiveInt
+
+
+class Cluster(Section):
+    """Ray: where, how many signal actors, how the chain is seated. Never part of the log."""
+
+    address: str | None
+    namespace: str
+    signal_replicas: PositiveInt
+    co_seated: bool
+    num_cpus: PositiveInt
+    object_store_mb: PositiveInt
+    dashboard: bool
+    shutdown_timeout_s: Positive
+
+
+class Ops(Section):
+    """Health and metrics endpoints, loopback only; port 0 takes a free one. Never part of the log."""
+
+    host: Literal["127.0.0.1", "::1", "localhost"]
+    port: Port
+    max_cycle_age_s: Positive
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    system: System
+    broker: Broker
+    simulation: Simulation
+    universe: Universe
+    schedule: Schedule
+    barrier: Barrier
+    signals: Signals
+    cio: Cio
+    risk: Risk
+    compliance: Compliance
+    execution: Execution
+    cluster: Cluster
+    ops: Ops
+
+    def logged(self) -> str:
+        """Canonical JSON of everything a decision can depend on: no hosts, ports, seats or secrets."""
+        content = self.model_dump(mode="json", exclude={"cluster", "ops", "broker"})
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read the YAML file, apply `section.key=value` overrides (values are YAML), and check everything."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"configuration needs a YAML file, found nothing at {path}; copy config/paper.yaml"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"configuration {path} needs sections (see config/paper.yaml), found {content!r}")
+    for override in overrides:
+        _apply(content, override)
+    return parse_settings(content, str(path))
+
+
+def parse_settings(content: dict[str, Any], source: str) -> Settings:
+    """Check a configuration that was already read; errors name each key, what was needed and what was found."""
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"configuration {source} is wrong:\n" + "\n".join(_lines(error))) from error
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        match problem["type"]:
+            case "missing":
+                lines.append(f"  {key}: needed, not found; every key is required (see config/paper.yaml)")
+            case "extra_forbidden":
+                lines.append(f"  {key}: unknown key (found {problem['input']!r}); remove it or correct its name")
+            case _:
+                lines.append(f"  {key}: {problem['msg']} (found {problem['input']!r})")
+    return lines
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    path, separator, value = override.partition("=")
+    keys = path.split(".")
+    if not separator or len(keys) < 2 or not all(keys):
+        raise ConfigError(f"--set needs section.key=value, found {override!r}; e.g. --set risk.max_leverage=1.5")
+    target = content
+    for key in keys[:-1]:
+        if not isinstance(target.get(key), dict):
+            raise ConfigError(f"--set {override}: there is no section {key!r} in the configuration")
+        target = target[key]
+    try:
+        target[keys[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: {value!r} is not a YAML value: {error}") from error

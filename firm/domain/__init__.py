@@ -1,0 +1,1 @@
+"""The nouns: instrument, order, position, session."""

@@ -1,0 +1,109 @@
+"""Which orders the exchange takes: well formed, on the grid, and within the account's margin."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from firm.domain.instrument import Instrument
+from firm.domain.order import OrderType, Side
+from firm.domain.position import ZERO
+from firm.exchange.account import Account
+from firm.exchange.book import DisplayedBook
+from firm.exchange.fees import TieredFees
+from firm.exchange.margin import Exposure, MarginEffect, MarginRules
+from firm.exchange.orders import OrderTicket, WorkingOrder
+
+Objection = tuple[int, str]
+QUANTITY_MAX = Decimal(10) ** 9
+
+
+def malformed(ticket: OrderTicket, instruments: Sequence[Instrument]) -> Objection | None:
+    """Why the order makes no sense whatever the account holds: Interactive Brokers' code and a sentence."""
+    if not 0 <= ticket.instrument < len(instruments):
+        return 200, f"no instrument has index {ticket.instrument}; there are {len(instruments)}"
+    instrument = instruments[ticket.instrument]
+    if ticket.quantity <= 0 or ticket.quantity > QUANTITY_MAX:
+        return 434, f"the order size must be above zero and at most {QUANTITY_MAX:f}, got {ticket.quantity}"
+    if ticket.quantity % instrument.lot_size:
+        return 10318, f"quantity {ticket.quantity} is not a multiple of the lot {instrument.lot_size}"
+    limit = ticket.limit_price
+    if (limit is None) != (ticket.order_type is OrderType.MARKET):
+        return 201, f"a {ticket.order_type} order with limit price {limit}"
+    if limit is not None and (limit <= 0 or limit % instrument.tick_size):
+        return 110, (
+            f"The price {limit} does not conform to the minimum price variation {instrument.tick_size} "
+            f"of {instrument.symbol}"
+        )
+    return None
+
+
+class Admission:
+    """The margin check: gross exposure with every working order, against the cap times equity."""
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        account: Account,
+        book: DisplayedBook,
+        rules: MarginRules,
+        fees: TieredFees,
+    ) -> None:
+        self._instruments, self._account, self._book = instruments, account, book
+        self._rules, self._fees = rules, fees
+
+    def effect(self, ticket: OrderTicket, others: Iterable[WorkingOrder]) -> MarginEffect:
+        """What the well-formed order would do beside the working orders `others`, and any objection to it."""
+        exposures = self._exposures(others)
+        values = {i: self._unit_value(i, ticket) for i in sorted({*exposures, ticket.instrument})}
+        before = _gross(exposures, values)
+        held = exposures.get(ticket.instrument, Exposure())
+        exposures[ticket.instrument] = held.with_order(ticket.side, ticket.quantity)
+        after = _gross(exposures, values)
+        equity = self._account.equity
+        commission = self._fees.total(ticket.quantity, ticket.quantity * (values[ticket.instrument] or ZERO))
+        return MarginEffect(
+            requirement_before=self._rules.requirement(before),
+            requirement_after=self._rules.requirement(after),
+            equity_before=equity,
+            equity_after=equity - commission,
+            commission=commission,
+            objection=self._objection(ticket, exposures[ticket.instrument], values, (before, after, equity)),
+        )
+
+    def _objection(
+        self,
+        ticket: OrderTicket,
+        exposure: Exposure,
+        values: dict[int, Decimal | None],
+        totals: tuple[Decimal, Decimal, Decimal],
+    ) -> str | None:
+        before, after, equity = totals
+        if values[ticket.instrument] is None:
+            return f"no price is known for {self._instruments[ticket.instrument].symbol}"
+        short = exposure.position - exposure.selling
+        if ticket.side is Side.SELL and short < 0 and not self._rules.shorts_allowed:
+            return f"short selling is not allowed in this account; the orders would sell {-short} short"
+        limit = self._rules.gross_leverage_max * equity
+        if after > before and after > limit:
+            return (
+                f"insufficient funds: gross exposure with all working orders would be {after:.2f} USD, "
+                f"the limit is {limit:.2f} USD ({self._rules.gross_leverage_max} times equity {equity:.2f})"
+            )
+        return None
+
+    def _exposures(self, orders: Iterable[WorkingOrder]) -> dict[int, Exposure]:
+        exposures = {i: Exposure(p.quantity) for i, p in enumerate(self._account.positions) if p.quantity}
+        for order in orders:
+            i = order.ticket.instrument
+            exposures[i] = exposures.get(i, Exposure()).with_order(order.ticket.side, order.leaves)
+        return exposures
+
+    def _unit_value(self, instrument: int, ticket: OrderTicket) -> Decimal | None:
+        """Money value of one unit at the mark; the ticket's own instrument at its limit if that is more."""
+        mark = self._book.mark(instrument)
+        if instrument == ticket.instrument and ticket.limit_price is not None:
+            mark = max(mark or ZERO, ticket.limit_price) if ticket.side is Side.SELL or mark is None else mark
+        return None if mark is None else mark * self._instruments[instrument].multiplier
+
+
+def _gross(exposures: dict[int, Exposure], values: dict[int, Decimal | None]) -> Decimal:
+    return sum((e.worst * (values[i] or ZERO) for i, e in exposures.items()), start=ZERO)

@@ -1,0 +1,1 @@
+"""A simulated IB Gateway: the TWS wire protocol around the simulated exchange, in its own process."""

@@ -1,0 +1,58 @@
+"""From convictions to quantities: share of equity, lots, and the cut of what would add risk. Pure."""
+
+from collections.abc import Sequence
+from decimal import ROUND_DOWN, Decimal, localcontext
+
+from firm.domain.instrument import Instrument
+from firm.domain.position import ZERO
+
+
+def exposure_scale(
+    convictions: Sequence[float], unheard: int, taken: float, undecided: float, gross_target: float
+) -> float:
+    """What turns convictions (-1..1) into weights (fractions of equity): between 0 and 1.
+
+    `convictions` are of the instruments to be decided now; `undecided` is the sum of the absolute convictions
+    of those that were heard but are left alone, `taken` the gross exposure, over equity, of everything left
+    alone. Each of the `unheard` instruments counts as if it had been of full conviction, so silence never
+    makes another position bigger. Never above 1: little conviction is little exposure, not leverage on noise.
+    """
+    wanted = sum(abs(conviction) for conviction in convictions)
+    if wanted == 0:
+        return 0.0
+    fair = gross_target / (wanted + undecided + unheard)
+    room = max(0.0, gross_target - taken) / wanted
+    return min(1.0, fair, room)
+
+
+def capped(weight: float, max_weight: float) -> float:
+    """The weight, its size limited to `max_weight`; what is cut is not given to others."""
+    return max(-max_weight, min(max_weight, weight))
+
+
+def target_quantity(weight: float, equity: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
+    """Signed lots worth at most `|weight| * equity` at `price`: every rounding is towards zero.
+
+    `equity` and `price` are positive, in the account's currency.
+    """
+    assert equity > 0, f"sizing needs positive equity, found {equity}"
+    assert price > 0, f"sizing needs a positive price, found {price}"
+    with localcontext() as context:
+        context.rounding = ROUND_DOWN
+        value = Decimal(repr(weight)) * equity
+        return instrument.round_quantity(value / (price * instrument.multiplier))
+
+
+def reduced_only(held: Decimal, wanted: Decimal) -> Decimal:
+    """The quantity nearest to `wanted` that is neither larger than `held` nor on its other side.
+
+    >>> reduced_only(Decimal(10), Decimal(4)), reduced_only(Decimal(10), Decimal(-4))
+    (Decimal('4'), Decimal('0'))
+    """
+    low, high = min(held, ZERO), max(held, ZERO)
+    return min(high, max(low, wanted))
+
+
+def change_of_position(held: Decimal, wanted: Decimal, instrument: Instrument) -> Decimal:
+    """What to trade, signed, on the lot grid; a remainder below one lot stays."""
+    return instrument.round_quantity(wanted - held)

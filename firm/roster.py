@@ -1,0 +1,70 @@
+"""Who works here: how to hire each agent from the configuration, and what the bus must know of them."""
+
+from collections.abc import Callable, Sequence
+
+from firm.agents.agent import Agent
+from firm.agents.bookkeeper import Bookkeeper
+from firm.agents.cio import Cio
+from firm.agents.compliance import Compliance
+from firm.agents.execution import Execution
+from firm.agents.risk import Risk
+from firm.agents.signals.momentum import Momentum
+from firm.agents.signals.signal_agent import SignalAgent
+from firm.agents.signals.stat_arb import StatArb
+from firm.bus.cycle import Rules
+from firm.bus.relay import seat_of
+from firm.config import Settings
+
+AGENTS: tuple[type[Agent], ...] = (Bookkeeper, Risk, Cio, Compliance, Execution)
+"""The state agents, in seating order."""
+
+
+def hire(name: str, settings: Settings) -> Agent:
+    """A fresh agent, as on its first day."""
+    hires: dict[str, Callable[[], Agent]] = {
+        Bookkeeper.name: Bookkeeper,
+        Risk.name: lambda: Risk(settings.risk),
+        Cio.name: lambda: Cio(settings.cio, settings.barrier.quorum),
+        Compliance.name: lambda: Compliance(settings.compliance),
+        Execution.name: lambda: Execution(settings.execution),
+    }
+    return hires[name]()
+
+
+def hire_signals(settings: Settings) -> tuple[SignalAgent, ...]:
+    """The signal agents that the configuration asks for, in the order their signals enter the log."""
+    signals = settings.signals
+    hired: list[SignalAgent] = []
+    if signals.momentum is not None:
+        hired.append(Momentum(signals.momentum))
+    if signals.stat_arb is not None:
+        hired.append(StatArb(signals.stat_arb))
+    return tuple(hired)
+
+
+def window_bars(settings: Settings) -> int:
+    """How many bars the most far-sighted signal agent looks back on."""
+    needs = [1]
+    if (momentum := settings.signals.momentum) is not None:
+        needs.append(momentum.lookback_bars + momentum.skip_bars + 1)
+        needs.append(momentum.volatility_bars + 1)
+    if (stat_arb := settings.signals.stat_arb) is not None:
+        needs.append(stat_arb.lookback_bars)
+    return max(needs)
+
+
+def rules(settings: Settings, *, recompute_risk: bool = True) -> Rules:
+    """What a cycle needs to know of the firm."""
+    return Rules(
+        seats=tuple(seat_of(agent) for agent in AGENTS),
+        signals=hire_signals(settings),
+        barrier_timeout_ms=settings.barrier.timeout_ms,
+        risk_timeout_ms=settings.risk.var.run_timeout_ms,
+        window_bars=window_bars(settings),
+        recompute_risk=recompute_risk,
+    )
+
+
+def agent_names() -> Sequence[str]:
+    """The state agents' names, in seating order."""
+    return [agent.name for agent in AGENTS]
