@@ -29,7 +29,7 @@ static: $(STAMP) ## style, types and floors only
 	.venv/bin/lint-imports
 
 bench: $(STAMP) ## run every benchmark
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(PY) "$$script"; done
 
 clean: ## remove .venv and all caches; recorded runs stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -15,6 +15,7 @@ FirmError
 │   ├── GatewayClosed      the connection ended
 │   └── GatewayProtocol    the peer broke the wire protocol
 ├── AgentFault             an agent failed on an entry; trading halts if it fails again
+├── AgentStale             an agent has lost its state and must recover before it hears
 └── InsufficientHistory    a number was asked for that the data cannot support
 """
 
@@ -91,6 +92,10 @@ class AgentFault(FirmError):
 
     def __reduce__(self) -> tuple[type["AgentFault"], tuple[str, int, str]]:
         return (type(self), (self.agent, self.seq, self.reason))
+
+
+class AgentStale(FirmError):
+    """An agent has lost its state (a restart, a fault) and must recover before it hears."""
 
 
 class InsufficientHistory(FirmError):

@@ -25,10 +25,13 @@ FLOORS_WITHOUT_A_CLOCK = {
     "errors.py",
 }
 
-# Exceptions from the limits of size. Numbers here only go down: the test fails when one is higher than needed.
+# Exceptions from the limits. They only go down: the test fails when one is higher than needed.
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 BIG_CLASSES: dict[str, int] = {}
+FAULT_BORDERS: dict[str, int] = {
+    "firm/bus/relay.py": 1,  # whatever an agent's own code raises becomes an AgentFault, which halts trading
+}
 
 
 def read(*patterns: str) -> dict[str, str]:
@@ -58,9 +61,7 @@ def assert_tidy(findings: list[str]) -> None:
     assert not findings, "\n" + "\n".join(findings)
 
 
-@pytest.mark.parametrize(
-    "rule", [rules.says_what_it_is_for, rules.leaves_nothing_over, rules.swallows_nothing]
-)
+@pytest.mark.parametrize("rule", [rules.says_what_it_is_for, rules.leaves_nothing_over])
 def test_all_our_source_keeps(rule: Callable[[str, str], list[str]]):
     assert_tidy([finding for path, source in OURS.items() for finding in rule(path, source)])
 
@@ -71,9 +72,10 @@ def test_all_our_source_keeps(rule: Callable[[str, str], list[str]]):
         (rules.file_is_short, LONG_FILES),
         (rules.functions_are_short, LONG_FUNCTIONS),
         (rules.classes_are_small, BIG_CLASSES),
+        (rules.swallows_nothing, FAULT_BORDERS),
     ],
 )
-def test_sizes_stay_small_and_exceptions_only_shrink(
+def test_limits_hold_and_their_exceptions_only_shrink(
     rule: Callable[[str, str, dict[str, int]], list[str]], allowed: dict[str, int]
 ):
     gone = [f"{key}: has an exception but is gone" for key in allowed if key.split("::")[0] not in OURS]
@@ -156,15 +158,30 @@ def test_a_class_with_many_methods_is_found():
 def test_a_handler_of_everything_is_found(caught: str):
     source = f"try:\n    f()\nexcept{caught}:\n    pass\n"
 
-    assert rules.swallows_nothing("a.py", source) == [
+    assert rules.swallows_nothing("a.py", source, {}) == [
         "a.py:3: catches everything; name the errors you can act on"
     ]
 
 
 def test_suppressing_everything_is_found_and_naming_an_error_is_not():
-    assert rules.swallows_nothing("a.py", "with contextlib.suppress(Exception):\n    f()\n")
-    assert not rules.swallows_nothing("a.py", "with suppress(KeyError):\n    f()\n")
-    assert not rules.swallows_nothing("a.py", "try:\n    f()\nexcept (OSError, ValueError):\n    g()\n")
+    assert rules.swallows_nothing("a.py", "with contextlib.suppress(Exception):\n    f()\n", {})
+    assert not rules.swallows_nothing("a.py", "with suppress(KeyError):\n    f()\n", {})
+    assert not rules.swallows_nothing("a.py", "try:\n    f()\nexcept (OSError, ValueError):\n    g()\n", {})
+
+
+def test_cleaning_up_and_raising_again_swallows_nothing():
+    cleanup = "try:\n    f()\nexcept BaseException:\n    g()\n    raise\n"
+
+    assert not rules.swallows_nothing("a.py", cleanup, {})
+    assert rules.swallows_nothing("a.py", cleanup.replace("    raise\n", ""), {})
+
+
+def test_a_border_where_any_fault_becomes_ours_is_counted():
+    border = "try:\n    f()\nexcept Exception as error:\n    raise OurError from error\n"
+
+    assert not rules.swallows_nothing("a.py", border, {"a.py": 1})
+    assert len(rules.swallows_nothing("a.py", border * 2, {"a.py": 1})) == 2
+    assert "now 1, the exception allows 2" in rules.swallows_nothing("a.py", border, {"a.py": 2})[0]
 
 
 def test_a_print_is_found_and_the_word_is_not():

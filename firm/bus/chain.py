@@ -17,7 +17,7 @@ def link(previous: bytes, record: Record) -> bytes:
     """SHA-256 over the hash before and the record as a MessagePack array, each value in its shortest form.
 
     >>> link(GENESIS, Record(1, 0, 0, "bus", 0, 0, 1, b"")).hex()[:16]
-    '0eeb2b9ac1a53d8a'
+    '1279b2fc4880e01c'
     """
     digest = sha256(previous)
     digest.update(_encode(record))

@@ -68,9 +68,13 @@ class Driver:
         batch = CommandBatch(self._page.number + 1, self._commands)
         self._commands = ()
         self._page = self._broker.turn(self._page.number, batch, until)
+        for name, value in self._page.measured:
+            self._store.operation(name, value)
         inputs = self._ordered(list(self._page.inputs))
         if self._page.done and not inputs and self._nothing_awaited():
             inputs = [ShutdownRequested("end of data")]
+        if any(isinstance(event, ShutdownRequested) for event in inputs):
+            inputs = [*self._broker.reconcile(), *inputs]
         if inputs:
             self._live(inputs)
         return not self.finished

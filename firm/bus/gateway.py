@@ -1,7 +1,7 @@
 """What the bus asks of its gateways: the broker's side with its clock, and the operator's mailbox."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from firm.events import Event, Record
@@ -12,13 +12,15 @@ class Page:
     """What a gateway has to report: `inputs` in the order they became known, at log time `at` (ns UTC).
 
     The page is acknowledged by its `number` in the next call, after its commit; until then the gateway keeps
-    it. `done`: the data have ended (simulation only).
+    it. `done`: the data have ended (simulation only). `measured`: latencies and the like, by name, for the
+    unhashed operations table.
     """
 
     number: int
     at: int
     inputs: tuple[Event, ...]
     done: bool
+    measured: tuple[tuple[str, float], ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class BrokerGateway(Protocol):
 
     def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:
         """Carry out `batch`, then wait until something happens, at the latest until log time `until`."""
+
+    def reconcile(self) -> tuple[Event, ...]:
+        """Compare with the broker now: what was missed, then `Reconciled`."""
 
     def close(self) -> None:
         """End the session; working orders stay where they are."""

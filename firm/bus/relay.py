@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from firm.agents.agent import Agent, answered_by, heard_by, said_by
-from firm.errors import AgentFault
+from firm.errors import AgentFault, AgentStale
 from firm.events import CODEC, Origin, Record, encode
 
 
@@ -44,21 +44,22 @@ def seat_of(agent: type[Agent]) -> Seat:
 class Listener:
     """Hosts one agent: lets it hear what it listens to, numbers what it says, rebuilds it from the log.
 
-    An agent that raises is stale until `recover`: half a state is no state.
+    A new agent, and one that has raised, is stale until `recover`: half a state is no state.
     """
 
     def __init__(self, hire: Callable[[], Agent]) -> None:
         self._hire = hire
         self._agent = hire()
         self._seat = seat_of(type(self._agent))
-        self._stale = False
+        self._stale = True
 
     def hear(self, inbox: Sequence[Record], relay: Relay) -> Relay:
         """Tell the agent its inbox, then what was said before it in this chain; add what it says.
 
-        Raises AgentFault naming the entry on which the agent failed.
+        Raises AgentFault naming the entry on which the agent failed, AgentStale if it must recover first.
         """
-        assert not self._stale, f"{self._seat.name} must recover before it hears again"
+        if self._stale:
+            raise AgentStale(self._seat.name)
         said: list[Record] = []
         for record in (*inbox, *relay.said):
             if record.kind in self._seat.hears:

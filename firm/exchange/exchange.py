@@ -150,7 +150,7 @@ class Exchange:
         if limit_price != order.ticket.limit_price or quantity > order.ticket.quantity:
             order.priority = self._take_priority()
         order.ticket = new
-        events.append(OrderModified(at, perm_id, new.ref))
+        events.append(OrderModified(at, perm_id, new.ref, quantity, limit_price, order.held))
         return events + self._work(new)
 
     def orders(self) -> list[WorkingOrder]:

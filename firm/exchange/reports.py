@@ -73,6 +73,9 @@ class OrderModified(Struct, frozen=True, array_like=True, tag=True):
     at: int
     perm_id: int
     ref: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    held: bool
 
 
 class OrderRejected(Struct, frozen=True, array_like=True, tag=True):

@@ -53,7 +53,9 @@ class Catalogue:
         self._by_con_id = {i.con_id: i for i in self.instruments}
         self._sessions = sessions
         if len(self._by_con_id) != len(self.instruments):
-            raise DataError("two symbols of the data file share a contract id; load them from separate files.")
+            raise DataError(
+                "two symbols of the data file share a contract id; load them from separate files."
+            )
 
     def find(self, asked: Mapping[str, Any]) -> Instrument | None:
         """The contract with the asked `conId`, else with the asked attributes; None if there is none."""

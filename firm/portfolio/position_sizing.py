@@ -8,19 +8,19 @@ from firm.domain.position import ZERO
 
 
 def exposure_scale(
-    convictions: Sequence[float], unheard: int, taken: float, undecided: float, gross_target: float
+    decided: Sequence[float], left_alone: Sequence[float], taken: float, gross_target: float
 ) -> float:
     """What turns convictions (-1..1) into weights (fractions of equity): between 0 and 1.
 
-    `convictions` are of the instruments to be decided now; `undecided` is the sum of the absolute convictions
-    of those that were heard but are left alone, `taken` the gross exposure, over equity, of everything left
-    alone. Each of the `unheard` instruments counts as if it had been of full conviction, so silence never
-    makes another position bigger. Never above 1: little conviction is little exposure, not leverage on noise.
+    `decided` are the convictions on the instruments decided now, `left_alone` those on all others, which take
+    part in the division of `gross_target` but are not traded; `taken` is what these others hold, gross, over
+    equity. So leaving one alone neither hands its share to the rest nor lets the whole exceed the target.
+    Never above 1: little conviction makes little exposure, not leverage on noise.
     """
-    wanted = sum(abs(conviction) for conviction in convictions)
+    wanted = sum(abs(conviction) for conviction in decided)
     if wanted == 0:
         return 0.0
-    fair = gross_target / (wanted + undecided + unheard)
+    fair = gross_target / (wanted + sum(abs(conviction) for conviction in left_alone))
     room = max(0.0, gross_target - taken) / wanted
     return min(1.0, fair, room)
 
@@ -40,7 +40,7 @@ def target_quantity(weight: float, equity: Decimal, price: Decimal, instrument: 
     with localcontext() as context:
         context.rounding = ROUND_DOWN
         value = Decimal(repr(weight)) * equity
-        return instrument.round_quantity(value / (price * instrument.multiplier))
+        return instrument.round_quantity(value / (price * instrument.multiplier)) + ZERO  # -0 becomes 0
 
 
 def reduced_only(held: Decimal, wanted: Decimal) -> Decimal:

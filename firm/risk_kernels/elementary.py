@@ -1,8 +1,8 @@
 """Arithmetic the kernels are built from, with the same bits on every CPU.
 
-The C library's `exp`, `log`, `sin` differ in the last bit between platforms and cannot run in SIMD lanes here,
-so the kernels bring their own: branch-free, series with provable truncation, every fused multiply-add written
-out. Nothing is compiled with `fastmath`, so the compiler may not reassociate, fuse or assume away NaN.
+The C library's `exp`, `log`, `sin` differ in the last bit between platforms and cannot run in SIMD lanes
+here, so the kernels bring their own: branch-free, series with provable truncation, every fused multiply-add
+written out. Nothing is compiled with `fastmath`: the compiler may not reassociate, fuse or assume away NaN.
 
 Source of the range reductions: Muller, Elementary Functions (2016), chapters 4 and 11.
 """
@@ -10,7 +10,7 @@ Source of the range reductions: Muller, Elementary Functions (2016), chapters 4 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -33,8 +33,8 @@ _EXP_LIMIT = 708.0
 
 
 @intrinsic
-def fma(_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """`a * b + c` with one rounding, on every CPU (in software where the hardware has none)."""
+def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """`fma(a, b, c)` is a * b + c with one rounding on every CPU, in software where the hardware has none."""
 
     def build(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
@@ -43,7 +43,7 @@ def fma(_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
-def square_root(_context: Any, x: Any) -> Any:
+def square_root(_context: Any, _x: Any) -> Any:
     """IEEE square root: correctly rounded, hence the same everywhere."""
 
     def build(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -54,7 +54,7 @@ def square_root(_context: Any, x: Any) -> Any:
 
 
 @intrinsic
-def bits_of(_context: Any, x: Any) -> Any:
+def bits_of(_context: Any, _x: Any) -> Any:
     """The 64 bits of a double as an unsigned integer."""
 
     def build(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -64,7 +64,7 @@ def bits_of(_context: Any, x: Any) -> Any:
 
 
 @intrinsic
-def double_of(_context: Any, bits: Any) -> Any:
+def double_of(_context: Any, _bits: Any) -> Any:
     """The double with these 64 bits."""
 
     def build(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -74,15 +74,15 @@ def double_of(_context: Any, bits: Any) -> Any:
 
 
 @inline
-def expm1(x: float) -> float:
+def expm1(x: float) -> Any:
     """`exp(x) - 1` without cancellation: relative error below 4e-16 also for a move of a millionth.
 
     `x` is limited to +-708, beyond which a double overflows; NaN stays NaN.
     x = n ln 2 + r with |r| <= ln 2 / 2, then 2**n (e**r - 1) + (2**n - 1). The Taylor series of e**r - 1
     is cut after r**13 (the rest is below 5e-18) and its odd and even terms run beside each other.
     """
-    x = -_EXP_LIMIT if x < -_EXP_LIMIT else x
-    x = _EXP_LIMIT if x > _EXP_LIMIT else x
+    x = -_EXP_LIMIT if x < -_EXP_LIMIT else x  # noqa: FURB136  # this order keeps NaN
+    x = _EXP_LIMIT if x > _EXP_LIMIT else x  # noqa: FURB136
     shifted = fma(x, _LOG2_E, _ROUND_TO_INTEGER)
     n = shifted - _ROUND_TO_INTEGER
     r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))

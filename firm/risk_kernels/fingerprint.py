@@ -1,8 +1,8 @@
 """Proof that a process computes the same bits as another: a hash of known-answer results.
 
 It goes into the head of every log, and a node whose fingerprint differs may not join a run. It covers our
-kernels (which should agree on every CPU), numpy's ufuncs and the BLAS and LAPACK behind numpy (which agree only with
-the same version, CPU kernels and thread count; `firm.numeric_env` pins them).
+kernels (which should agree on every CPU), numpy's ufuncs and the BLAS and LAPACK behind numpy (which agree
+only with the same version, CPU kernels and thread count; `firm.numeric_env` pins them).
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ _SIZES = (20, 64)
 def numeric_fingerprint() -> str:
     """Hex SHA-256 of the results, 64 characters; the same in every process of a uniform machine.
 
-    Takes a few milliseconds after the kernels are compiled. The inputs come from integer arithmetic, so nothing
-    but the arithmetic under test can differ.
+    Takes a few milliseconds after the kernels are compiled. The inputs come from integer arithmetic, so
+    nothing but the arithmetic under test can differ.
 
     >>> numeric_fingerprint() == numeric_fingerprint()
     True
@@ -35,7 +35,7 @@ def numeric_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _results() -> Iterator[Array]:
+def _results() -> Iterator[npt.NDArray[np.floating]]:
     yield from _kernel_results()
     values = _lattice(1003)
     yield np.exp(30.0 * values)
@@ -57,7 +57,7 @@ def _kernel_results() -> Iterator[Array]:
     yield pairwise_sum(columns)
 
 
-def _linear_algebra_results(size: int) -> Iterator[Array]:
+def _linear_algebra_results(size: int) -> Iterator[npt.NDArray[np.floating]]:
     days = _lattice(3 * size * size).reshape(3 * size, size)
     gram = days.T @ days
     covariance = gram / len(days) + np.eye(size)

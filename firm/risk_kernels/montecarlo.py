@@ -19,12 +19,13 @@ from firm.risk_kernels.normals import (
     BLOCK,
     Matrix,
     Vector,
-    Words,
     fill_normals,
     fill_student_scale,
     fill_words,
 )
 from firm.risk_kernels.philox import FACTORS, IDIOSYNCRATIC, key_words
+
+__all__ = ["BLOCK", "scenario_columns", "scenario_pnl", "warm_up"]
 
 _BLOCKS_MAX = 2**40
 _DEGREES_MAX = 200
@@ -248,7 +249,7 @@ def _run(
     each = np.empty((columns, blocks, BLOCK))
     padded = [_padded(values) for values in book]
     _compiled()(total, each, first_block, *padded, degrees_of_freedom // 2, k0, k1)
-    return total.reshape(-1), each.reshape(columns, -1)
+    return total.reshape(-1), each.reshape(columns, blocks * BLOCK)
 
 
 def _checked_book(

@@ -6,6 +6,8 @@ midpoint (word + 1/2) / 2**32, so 0 and 1 never occur and no normal exceeds 6.77
 Source: Box and Muller, A note on the generation of random normal deviates (1958).
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,7 @@ _ANGLE_STEP = _QUARTER_PI / 536870912.0  # a quadrant in 2**30 steps
 
 
 @inline
-def exponential(word: int) -> float:
+def exponential(word: int) -> Any:
     """`-ln((word + 1/2) / 2**32)`, a standard exponential variate from 32 bits, in [1.1e-10, 22.9].
 
     The uniform is 2**e m with m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1), whose
@@ -61,8 +63,8 @@ def direction(word: int) -> tuple[float, float]:
     """A point at a uniform angle on the circle of radius sqrt(2), from 32 bits.
 
     The low 30 bits give an angle pi/4 + w in the first quadrant with |w| < pi/4, the top two bits the signs.
-    sqrt(2) cos(pi/4 + w) = cos w - sin w and sqrt(2) sin(pi/4 + w) = cos w + sin w, so both series stay short;
-    cut after w**15 and w**16, the rest is below 5e-17.
+    sqrt(2) cos(pi/4 + w) = cos w - sin w and sqrt(2) sin(pi/4 + w) = cos w + sin w, so both series stay
+    short; cut after w**15 and w**16, the rest is below 5e-17.
     """
     step = double_of((word & _LOW_30) | _INTEGER_BITS) - _TWO_52
     w = fma(step, _ANGLE_STEP, 0.5 * _ANGLE_STEP - _QUARTER_PI)

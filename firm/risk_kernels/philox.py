@@ -6,6 +6,8 @@ Philox4x32-10 turns a 128-bit counter and a 64-bit key into four 32-bit words. H
 Source: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3 (SC11, 2011).
 """
 
+from typing import Any
+
 import numpy as np
 
 from firm.risk_kernels.elementary import inline
@@ -22,7 +24,7 @@ _WEYL_1 = np.uint64(0xBB67AE85)  # sqrt(3) - 1
 
 
 @inline
-def philox4x32(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Four random words from the counter words `c0..c3` and the key words `k0, k1`.
 
     All are uint64 holding 32 bits: a 64-bit product gives the high and the low half in one SIMD instruction.

@@ -1,15 +1,16 @@
 """Exact VaR and ES from the tails of the shards: select, merge with a certificate, measure.
 
-Scenarios are ordered by (P&L, scenario index), worst first. Indices are unique, so the order is total, a tail has
-one answer, and no merge depends on how the scenarios were split. Conventions: with S scenarios at confidence
-alpha, a = S (1 - alpha) rounded to nine decimals and m = floor(a), losses L_(1) >= L_(2) >= ...
+Scenarios are ordered by (P&L, scenario index), worst first. Indices are unique, so the order is total, a
+tail has one answer, and no merge depends on how the scenarios were split. Conventions: with S scenarios at
+confidence alpha, a = S (1 - alpha) rounded to nine decimals and m = floor(a), losses L_(1) >= L_(2) >= ...
 
 Source: Acerbi and Tasche, On the coherence of expected shortfall (2002), definition 2.6 and proposition 4.1.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, floor, sqrt
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,11 @@ Vector = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 QuantileConvention = Literal["inverted_cdf", "mth_worst"]
-"""`inverted_cdf`: VaR = L_(m+1), the lower quantile. `mth_worst`: VaR = L_(m), Hull's choice, one loss more severe."""
+"""`inverted_cdf`: VaR = L_(m+1), the lower quantile. `mth_worst`: VaR = L_(m), Hull's, a loss more severe."""
 
 
-class Tail(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Tail:
     """The worst scenarios of a shard or of a run, worst first.
 
     `pnl` float64[k] in account currency, `index` int64[k] the global scenario numbers, `scenarios` how many
@@ -33,10 +35,10 @@ class Tail(NamedTuple):
     scenarios: int
 
 
-class TailTooShort(ValueError):
+class TailTooShort(ValueError):  # noqa: N818  # named like the firm's own errors
     """A shard returned too few scenarios to prove the merged tail.
 
-    `shards` are the positions of the parts to ask again, with more than `returned` scenarios each.
+    `shards` are the positions of the parts to ask again; asking each for `k` is always enough.
     """
 
     def __init__(self, shards: tuple[int, ...], k: int) -> None:
@@ -106,9 +108,9 @@ def shard_tail(pnl: Vector, first_scenario: int, k: int) -> Tail:
 def merge_tails(parts: Sequence[Tail], k: int) -> Tail:
     """The k worst scenarios of all shards together, proven exact.
 
-    The proof: what a shard held back comes, in the order of (P&L, index), after the mildest it returned. If that
-    one is not before the k-th of the merge, nothing held back is among the k worst. A shard that returned
-    everything it has holds back nothing.
+    The proof: what a shard held back comes, in the order of (P&L, index), after the mildest it returned. If
+    that one is not before the k-th of the merge, nothing held back is among the k worst. A shard that
+    returned everything it has holds back nothing.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ def merge_tails(parts: Sequence[Tail], k: int) -> Tail:
 
 
 def var_es(
-    tail: Vector, scenarios: int, confidence: float, convention: QuantileConvention = "inverted_cdf"
+    tail: Tail | Vector, scenarios: int, confidence: float, convention: QuantileConvention = "inverted_cdf"
 ) -> tuple[float, float]:
     """Value-at-Risk and expected shortfall from the worst P&L of a run, as positive losses.
 
@@ -156,8 +158,8 @@ def var_es(
 
     Parameters
     ----------
-    tail : float64[at least tail_size]
-        P&L in account currency, worst first, as `shard_tail` and `merge_tails` return it.
+    tail : Tail or float64[at least tail_size]
+        What `merge_tails` or `shard_tail` returned, or its P&L in account currency, worst first.
     scenarios : int
         Scenarios of the whole run, S.
     confidence : float
@@ -178,23 +180,24 @@ def var_es(
     """
     mass = _tail_mass(scenarios, confidence)
     m = floor(mass)
-    if len(tail) <= m:
+    pnl = tail.pnl if isinstance(tail, Tail) else tail
+    if len(pnl) <= m:
         raise ValueError(
-            f"VaR at {confidence:.4%} of {scenarios} scenarios needs the {m + 1} worst, found {len(tail)}"
+            f"VaR at {confidence:.4%} of {scenarios} scenarios needs the {m + 1} worst, found {len(pnl)}"
         )
-    _refuse_non_finite(tail)
-    if np.any(tail[1:] < tail[:-1]):
+    _refuse_non_finite(pnl)
+    if np.any(pnl[1:] < pnl[:-1]):
         raise ValueError("a tail needs to be sorted worst first, found a milder scenario before a worse one")
     if convention == "mth_worst" and m == 0:
         raise ValueError(f"the m-th worst of {scenarios} scenarios at {confidence:.4%} needs m >= 1, found 0")
-    var = -float(tail[m if convention == "inverted_cdf" else m - 1])
-    shortfall = -(float(pairwise_sum(tail[:m])) + (mass - m) * float(tail[m])) / mass
+    var = -float(pnl[m if convention == "inverted_cdf" else m - 1])
+    shortfall = -(float(pairwise_sum(pnl[:m])) + (mass - m) * float(pnl[m])) / mass
     # rounding may not turn a tail of equal losses into an ES below its VaR
-    return var, max(shortfall, -float(tail[m]))
+    return var, max(shortfall, -float(pnl[m]))
 
 
 def pairwise_sum(values: npt.NDArray[np.float64]) -> Any:
-    """Sum along the first axis in a tree whose shape depends on the length alone, so the bits are the same everywhere.
+    """Sum along the first axis in a tree whose shape depends on the length alone: the same bits everywhere.
 
     Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 4.2.
 

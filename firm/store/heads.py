@@ -121,9 +121,7 @@ def missing_from(path: Path, copied: Sequence[Head], signed: Sequence[Head]) -> 
     if len(copied) > len(signed):
         cut = copied[len(signed)]
         known = signed[-1].seq if signed else 0
-        raise tampered(
-            min(cut.seq, known + 1), f"{path} holds a head signed at seq {cut.seq} that the database has lost"
-        )
+        raise tampered(known + 1, f"{path} holds a head signed at seq {cut.seq} that the database has lost")
     return signed[len(copied) :]
 
 

@@ -17,7 +17,9 @@ SYMBOL = b"MES-SEP-SYMBOL"
 
 def record(seq: int, payload: bytes = SYMBOL, kind: int = 7) -> Record:
     """An entry that is different for each seq."""
-    return Record(seq, 1_000_000_000 * seq, seq % 2, "risk_officer", seq - 1, seq % 3, kind, payload + b"%d" % seq)
+    return Record(
+        seq, 1_000_000_000 * seq, seq % 2, "risk_officer", seq - 1, seq % 3, kind, payload + b"%d" % seq
+    )
 
 
 def records(first: int, last: int) -> list[Record]:
@@ -26,7 +28,9 @@ def records(first: int, last: int) -> list[Record]:
 
 
 _INT64 = st.integers(-(2**63), 2**63 - 1)
-_BODIES = st.tuples(_INT64, st.sampled_from([0, 1]), st.text(), _INT64, _INT64, _INT64, st.binary(max_size=9000))
+_BODIES = st.tuples(
+    _INT64, st.sampled_from([0, 1]), st.text(), _INT64, _INT64, _INT64, st.binary(max_size=9000)
+)
 
 
 def batches() -> st.SearchStrategy[list[list[Record]]]:
@@ -71,8 +75,10 @@ class Attacker:
                 head = link(head, each)
                 db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*each, head))
 
-    def cut(self, last_seq: int, *, heads: bool = False, log: bool = False, pretend_crash: bool = False) -> None:
-        """Forget everything after `last_seq`: rows, and as asked signed heads in the database and in heads.log."""
+    def cut(
+        self, last_seq: int, *, heads: bool = False, log: bool = False, pretend_crash: bool = False
+    ) -> None:
+        """Forget everything after `last_seq`: rows, as asked signed heads too, here and in heads.log."""
         with self.unprotected() as db:
             db.execute("DELETE FROM entries WHERE seq > ?", (last_seq,))
             if heads:

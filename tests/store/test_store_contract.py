@@ -1,7 +1,6 @@
 """What every store must do, checked on each."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +17,9 @@ Store = MemoryStore | SqliteStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def fresh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Iterator[Callable[[], Store]]:
+def fresh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: Keys
+) -> Iterator[Callable[[], Store]]:
     opened: list[Store] = []
 
     def make() -> Store:

@@ -79,7 +79,7 @@ class StatArb:
         return self._settings.pairs
 
     def signal(self, window: MarketWindow, unit: str) -> Signal:
-        """The opinion on one pair; no views where closes are missing, nothing ties it, or it is in the band."""
+        """The opinion on one pair; no views where closes are missing, nothing ties it, or it is in band."""
         first, second = _legs(unit, window.symbols)
         bars = self._settings.lookback_bars
         closes = window.closes[-bars:, first], window.closes[-bars:, second]

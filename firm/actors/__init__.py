@@ -1,0 +1,1 @@
+"""Actors host agents and gateways on Ray, and decide nothing. The only floor that imports ray."""

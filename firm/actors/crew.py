@@ -1,0 +1,78 @@
+"""The crew on Ray: the chain passed by refs from actor to actor, deaths healed from the log."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import ray
+
+from firm.actors.risk_tasks import RiskRun
+from firm.actors.signal_crew import RETRY_S, SignalCrew
+from firm.bus.crew import FanOut, Memory, RiskAsk, SignalAsk
+from firm.bus.relay import Relay, Stage
+from firm.errors import AgentStale, FirmError
+from firm.events import Record
+from firm.events.signals import LateAnswer
+
+HEAL_WITHIN_S = 120.0
+
+_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
+
+
+class RayCrew:
+    """Runs agents in their actors. `hosts` maps each agent's name to its actor; several may share one."""
+
+    def __init__(self, hosts: Mapping[str, Any], seats: Sequence[Any], risk_shards: int) -> None:
+        self._hosts = hosts
+        self._signals = SignalCrew(seats)
+        self._risk_shards = risk_shards
+
+    def relay(self, stages: Sequence[Stage], relay: Relay, memory: Memory) -> Relay:
+        """See Crew. The bus waits once, for the end of the chain; each actor gets the one before by ref."""
+        deadline = time.monotonic() + HEAL_WITHIN_S
+        while True:
+            try:
+                said: Relay = ray.get(self._chain(stages, relay))
+            except (*_LOST, AgentStale) as error:
+                if time.monotonic() > deadline:
+                    raise FirmError(
+                        f"agents {[stage.name for stage in stages]} did not come back within "
+                        f"{HEAL_WITHIN_S:.0f} s ({error}); look at their logs in the Ray dashboard"
+                    ) from error
+                for stage in stages:
+                    self._heal(stage.name, list(memory(stage.name)), deadline)
+            else:
+                return said
+
+    def _chain(self, stages: Sequence[Stage], relay: Relay) -> Any:
+        passed: Any = relay
+        for _, seated in groupby(stages, key=lambda stage: self._hosts[stage.name]):
+            together = tuple(seated)
+            passed = self._hosts[together[0].name].hear.remote(together, passed)
+        return passed
+
+    def _heal(self, name: str, records: Sequence[Record], deadline: float) -> None:
+        while True:
+            try:
+                ray.get(self._hosts[name].recover.remote(name, records))
+            except _LOST:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                return
+
+    def recover(self, name: str, records: Iterable[Record]) -> None:
+        """See Crew."""
+        self._heal(name, list(records), time.monotonic() + HEAL_WITHIN_S)
+
+    def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
+        """See Crew. The risk tasks run while the signal agents think."""
+        run = RiskRun(risk, self._risk_shards) if risk is not None else None
+        answers = self._signals.ask(signals)
+        return FanOut(answers, run.collect() if run is not None else None)
+
+    def late(self) -> list[LateAnswer]:
+        """See Crew."""
+        return self._signals.late()

@@ -1,0 +1,37 @@
+"""One generic host for any agents: a plain class, made an actor in `cluster`."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from firm.bus.relay import Listener, Relay, Stage
+from firm.config import Settings
+from firm.events import Record
+from firm.roster import hire
+
+
+class Host:
+    """Hosts one agent, or several in a row (co-seated). Its one caller is the bus, so calls keep their order."""
+
+    def __init__(self, names: Sequence[str], settings: str) -> None:
+        """`settings`: the whole configuration as JSON. Agents are stale until the bus tells them their past."""
+        config = Settings.model_validate_json(settings)
+        self._listeners = {name: Listener(partial(hire, name, config)) for name in names}
+
+    def hear(self, stages: Sequence[Stage], relay: Relay) -> Relay:
+        """Let the agents hear in sequence. See Listener.hear."""
+        for stage in stages:
+            relay = self._listeners[stage.name].hear(stage.inbox, relay)
+        return relay
+
+    def recover(self, name: str, records: Sequence[Record]) -> None:
+        """Rebuild one agent from what it had heard."""
+        self._listeners[name].recover(records)
+
+    def pid(self) -> int:
+        """The process, for operators and for tests that kill it."""
+        return os.getpid()
+
+    def stop(self) -> None:
+        """Nothing to save: an agent's state is the log."""
+        self._listeners.clear()

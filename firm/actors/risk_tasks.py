@@ -1,0 +1,67 @@
+"""Risk runs as Ray tasks: one task a shard, merged in the order of the shards."""
+
+import time
+from typing import Any
+
+import ray
+
+from firm.bus.crew import RiskAsk
+from firm.events import CODEC
+from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
+from firm.risk.run import Shard, conclude, measure, plan
+from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.risk_kernels.tail import Tail
+
+
+def _measure(request: RiskRunRequested, shard: Shard, at_least: int) -> Tail:
+    return measure(request, shard, at_least)
+
+
+def _warm() -> str:
+    return numeric_fingerprint()
+
+
+measure_shard: Any = ray.remote(num_cpus=1, max_retries=3)(_measure)
+warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_warm)
+
+
+class RiskRun:
+    """A run under way: started at once, collected later."""
+
+    def __init__(self, ask: RiskAsk, shards: int) -> None:
+        request = CODEC.event(ask.record)
+        assert isinstance(request, RiskRunRequested)
+        self._ask, self._request = ask, request
+        self._started = time.monotonic()
+        self._on_store = ray.put(request)
+        self._shards = plan(request, shards)
+        self._tasks = [measure_shard.remote(self._on_store, shard, 0) for shard in self._shards]
+
+    def collect(self) -> RiskRunCompleted | RiskRunFailed:
+        """Wait for the shards and merge. Too late or lost beyond repair: `RiskRunFailed`, no new risk."""
+        try:
+            tails = ray.get(self._tasks, timeout=self._left())
+            return conclude(self._ask.record.seq, self._request, tails, self._again)
+        except ray.exceptions.GetTimeoutError:
+            for task in self._tasks:
+                ray.cancel(task, force=False)
+            return RiskRunFailed(self._ask.record.seq, f"no answer within {self._ask.deadline_ms} ms")
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+            return RiskRunFailed(self._ask.record.seq, f"workers lost: {type(error).__name__}")
+
+    def _again(self, number: int, k: int) -> Tail:
+        tail: Tail = ray.get(
+            measure_shard.remote(self._on_store, self._shards[number], k), timeout=self._left()
+        )
+        return tail
+
+    def _left(self) -> float | None:
+        if self._ask.deadline_ms is None:
+            return None
+        return max(0.0, self._started + self._ask.deadline_ms / 1000 - time.monotonic())
+
+
+def warm_workers(count: int, fingerprint: str) -> list[str]:
+    """Compile the kernels on `count` workers; the fingerprints that differ from the run's."""
+    found: list[str] = ray.get([warm_worker.remote() for _ in range(count)])
+    return [value for value in found if value != fingerprint]

@@ -1,0 +1,1 @@
+"""What the firm may not do, whatever it wants: pre-trade controls."""

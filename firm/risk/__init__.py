@@ -1,0 +1,1 @@
+"""Risk: the pure floor that measures and limits what the book can lose."""
