@@ -11,10 +11,10 @@ from firm.roster import hire
 
 
 class Host:
-    """Hosts one agent, or several in a row (co-seated). Its one caller is the bus, so calls keep their order."""
+    """Hosts one agent, or several in a row (co-seated). Its one caller is the bus, so calls keep order."""
 
     def __init__(self, names: Sequence[str], settings: str) -> None:
-        """`settings`: the whole configuration as JSON. Agents are stale until the bus tells them their past."""
+        """`settings`: the configuration as JSON. Agents are stale until the bus tells them their past."""
         config = Settings.model_validate_json(settings)
         self._listeners = {name: Listener(partial(hire, name, config)) for name in names}
 

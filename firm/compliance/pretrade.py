@@ -17,7 +17,7 @@ MAGNITUDE: Final = 12
 
 
 class Facts(Struct, frozen=True):
-    """What the controls may look at: `mid` and `quoted_at` (ns UTC) of the order's instrument, None = unknown."""
+    """What the controls may look at; `mid` and `quoted_at` (ns UTC) of the order's instrument, None: unknown."""
 
     at: int
     instruments: tuple[Instrument, ...]
@@ -48,8 +48,8 @@ class OrderSanity:
     def objection(self, order: Approved, facts: Facts) -> str | None:
         """See Rule."""
         known = len(facts.instruments)
-        if not _is_index(order.instrument, known):
-            return f"order sanity: instrument {order.instrument!r} is not one of the {known} resolved"
+        if not 0 <= order.instrument < known:
+            return f"order sanity: instrument {order.instrument} is not one of the {known} resolved"
         if not _is_side(order.side):
             return f"order sanity: side must be BUY or SELL, found {order.side!r}"
         instrument = facts.instruments[order.instrument]
@@ -153,8 +153,8 @@ class PriceCollar:
         distance = abs(order.reference_price - facts.mid)
         if distance > self._collar * facts.mid:
             return (
-                f"price collar: reference price {order.reference_price} is {distance / facts.mid:.4f} of the mid "
-                f"{facts.mid} away from it, limit is {self._collar}"
+                f"price collar: reference price {order.reference_price} is {distance / facts.mid:.4f} away from "
+                f"the mid {facts.mid}, limit is {self._collar}"
             )
         low, high = bounds(order.reference_price, self._collar, facts.instruments[order.instrument].tick_size)
         if low > high:
@@ -183,10 +183,6 @@ def rules(policy: config.Compliance) -> tuple[Rule, ...]:
         MaxOrderValue(policy.max_order_value_usd),
         PriceCollar(Decimal(repr(policy.price_collar)), policy.max_quote_age_ms),
     )
-
-
-def _is_index(value: object, known: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < known
 
 
 def _is_side(value: object) -> bool:

@@ -68,7 +68,7 @@ class Market:
         del lot
         return (Slice(window.start, order.quantity),)
 
-    def limit_price(self, side: Side, touch: Decimal, tick: Decimal) -> Decimal | None:
+    def limit_price(self, side: Side, touch: Decimal, tick: Decimal) -> None:
         """See Algo."""
         del side, touch, tick
 
@@ -112,7 +112,7 @@ class Twap:
         """See Algo."""
         lots, odd = divmod(order.quantity, lot)
         assert not odd, f"a cleared order is on the lot grid; found {order.quantity} of lot {lot}"
-        count = int(min(lots, self._slices))
+        count = min(int(lots), self._slices)
         base, larger = divmod(int(lots), count)
         start = self._start(window)
         step = min(self._interval_ns, (window.end - start) // count)

@@ -1,0 +1,121 @@
+"""The event bus as an actor: it drives the firm, and is the only writer of the log."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+
+from firm.actors.crew import HEAL_WITHIN_S, RayCrew
+from firm.actors.plan import RunPlan
+from firm.actors.signal_crew import RETRY_S
+from firm.bus.driver import Driver
+from firm.bus.gateway import CommandBatch, Page
+from firm.errors import AgentStale, GatewayError, StoreLocked
+from firm.events import Event, Record
+from firm.events.record import EventStore
+from firm.ops.mailbox import Mailbox
+from firm.roster import agent_names, rules
+from firm.store.keys import Keys
+from firm.store.sqlite import SqliteStore
+
+_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
+
+
+class RayBroker:
+    """The broker actor as a BrokerGateway. A dead one comes back, reconciles against the log, and reports."""
+
+    def __init__(self, actor: Any, store: EventStore) -> None:
+        self._actor, self._store = actor, store
+        self._run = ""
+
+    def open(self, memory: Sequence[Record], run: str) -> Page:
+        """See BrokerGateway."""
+        self._run = run
+        page: Page = self._retry(lambda: self._actor.open.remote(memory, run))
+        return page
+
+    def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:
+        """See BrokerGateway. What a dead actor had not sent is found by reconciling, never sent blindly."""
+        try:
+            page: Page = ray.get(self._actor.turn.remote(acked, batch, until))
+        except (*_LOST, AgentStale):
+            return self.open(self._store.read(), self._run)
+        return page
+
+    def reconcile(self) -> tuple[Event, ...]:
+        """See BrokerGateway."""
+        try:
+            found: tuple[Event, ...] = ray.get(self._actor.reconcile.remote())
+        except (*_LOST, AgentStale):
+            return self.open(self._store.read(), self._run).inputs
+        return found
+
+    def close(self) -> None:
+        """See BrokerGateway."""
+        self._retry(self._actor.close.remote)
+
+    def _retry(self, call: Any) -> Any:
+        deadline = time.monotonic() + HEAL_WITHIN_S
+        while True:
+            try:
+                return ray.get(call())
+            except _LOST as error:
+                if time.monotonic() > deadline:
+                    raise GatewayError(
+                        f"the broker actor did not come back within {HEAL_WITHIN_S:.0f} s; look at its log in "
+                        "the Ray dashboard"
+                    ) from error
+                time.sleep(RETRY_S)
+
+
+class EventBus:
+    """Runs the firm from start to shutdown. After a death it is asked again, and resumes from the store."""
+
+    def run(self, plan: RunPlan) -> int:
+        """Drive the firm until it shuts down; the last seq of the log. Resumes where the log ends."""
+        settings = plan.config()
+        store = _open_when_free(plan)
+        namespace = settings.cluster.namespace
+        hosts = {name: ray.get_actor(seat_name(name, plan), namespace) for name in agent_names()}
+        seats = [
+            ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)
+        ]
+        crew = RayCrew(hosts, seats, settings.cluster.num_cpus)
+        broker = RayBroker(ray.get_actor("broker", namespace), store)
+        driver = Driver(rules(settings), crew, store, broker, Mailbox(plan.directory))
+        try:
+            driver.start(plan.started, lambda: plan.sessions)
+            store.operation("started", {"epoch": store.epoch, "pid": os.getpid()})
+            running = True
+            while running:
+                before, began = driver.cycle.number, time.perf_counter()
+                running = driver.step()
+                if driver.cycle.number != before:
+                    store.operation("cycle_ms", round((time.perf_counter() - began) * 1000, 3))
+            driver.stop()
+            return store.last_seq
+        finally:
+            store.close()
+
+    def pid(self) -> int:
+        """The process, for operators and for tests that kill it."""
+        return os.getpid()
+
+
+def seat_name(agent: str, plan: RunPlan) -> str:
+    """The name of the actor that hosts a state agent."""
+    return "desk" if plan.config().cluster.co_seated else agent
+
+
+def _open_when_free(plan: RunPlan) -> SqliteStore:
+    """Open the store; a writer that is just dying is waited for, a living one is an error."""
+    deadline = time.monotonic() + 30.0
+    while True:
+        try:
+            return SqliteStore.open(plan.directory, Keys.load())
+        except StoreLocked:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,114 @@
+"""The supervisor: creates the firm's actors, keeps the bus running, and ends them in an orderly way."""
+
+import asyncio
+import os
+import signal
+from typing import Any, NamedTuple
+
+import ray
+
+from firm.actors.cluster import create_actors
+from firm.actors.plan import RunPlan
+from firm.actors.risk_tasks import warm_workers
+from firm.errors import FirmError
+
+_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
+
+
+class Progress(NamedTuple):
+    """Where the firm is: its stage in words, whether it has ended, and the error if it ended badly."""
+
+    stage: str
+    ended: bool
+    error: str | None
+    restarts: int
+
+
+class Supervisor:
+    """One a firm. An async actor: it answers while it watches."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._actors: dict[str, Any] = {}
+        self._progress = Progress("creating actors", ended=False, error=None, restarts=0)
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin, once; progress tells the rest."""
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._live())
+
+    async def progress(self) -> Progress:
+        """Where the firm is now."""
+        return self._progress
+
+    async def pids(self) -> dict[str, int]:
+        """The process of every actor that answers."""
+        asked = {name: actor.pid.remote() for name, actor in self._actors.items() if name != "bus"}
+        return {name: await ref for name, ref in asked.items()}
+
+    async def _live(self) -> None:
+        try:
+            self._actors = create_actors(self._plan)
+            self._stage("compiling the risk kernels on the workers")
+            count = self._plan.config().cluster.num_cpus
+            strangers = await asyncio.to_thread(warm_workers, count, self._plan.started.fingerprint)
+            if strangers:
+                raise FirmError(
+                    f"all nodes need the numeric fingerprint {self._plan.started.fingerprint[:16]}, found "
+                    f"{strangers[0][:16]}; use machines of one kind, or leave that node out of the run"
+                )
+            await self._actors["reader"].start.remote()
+            self._stage("connecting to the broker, loading history")
+            await self._drive()
+            await self._actors["reader"].conclude.remote()
+            self._progress = self._progress._replace(stage="shut down", ended=True)
+        except Exception as error:  # noqa: BLE001 - the end of the line: whoever asks is told why the firm ended
+            self._progress = self._progress._replace(stage="failed", ended=True, error=_reason(error))
+
+    async def _drive(self) -> None:
+        """Run the bus to the end of the run; a bus that dies resumes from the store."""
+        while True:
+            try:
+                await self._actors["bus"].run.remote(self._plan)
+            except _LOST:
+                self._progress = self._progress._replace(restarts=self._progress.restarts + 1)
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    async def stop(self, timeout_s: float) -> None:
+        """End every actor: ask first, kill who has not ended in time."""
+        if self._watch is not None and not self._progress.ended:
+            self._watch.cancel()
+        asked = [actor.stop.remote() for name, actor in self._actors.items() if name != "bus"]
+        if asked:
+            await asyncio.wait([asyncio.ensure_future(_settled(ref)) for ref in asked], timeout=timeout_s)
+        for actor in self._actors.values():
+            ray.kill(actor, no_restart=True)
+        pid = self._plan.gateway.pid
+        if pid is not None:
+            _terminate(pid)
+
+    def _stage(self, stage: str) -> None:
+        self._progress = self._progress._replace(stage=stage)
+
+
+async def _settled(ref: Any) -> None:
+    try:
+        await ref
+    except _LOST:
+        return
+
+
+def _terminate(pid: int) -> None:
+    """End the simulated gateway of this run; its journal has everything."""
+    try:
+        os.killpg(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "cause", None)
+    return f"{type(cause or error).__name__}: {cause or error}"
