@@ -49,12 +49,13 @@ class Broker(Section):
 
 
 class Simulation(Section):
-    """The simulated gateway: cash it starts with, its account, and how its clock runs."""
+    """The simulated gateway: its cash and account, how its clock runs, and how much of the sample it plays."""
 
     cash_usd: PositiveDecimal
     account: str
     clock: str
     history_bars: PositiveInt
+    days: PositiveInt
 
 
 class Universe(Section):

@@ -95,6 +95,7 @@ class Cio:
         self._targets: dict[int, Decimal] = {}
         self._open: dict[int, _Open] = {}
         self._revocable: set[int] = set()
+        self._revoked: dict[int, _Open] = {}
 
     def handle(self, entry: Entry[Note | BarrierClosed]) -> list[OrderProposed]:
         """See Agent."""
@@ -130,7 +131,7 @@ class Cio:
     ) -> None:
         """An order is open from its approval until it is refused or done.
 
-        An aborted cycle refuses its orders, except those that Execution has already said an intent for.
+        An aborted cycle refuses its orders, unless Execution has said an intent for them, or says one later.
         """
         match fate:
             case OrderApproved(order_seq=seq, order=order):
@@ -138,11 +139,14 @@ class Cio:
                 self._revocable.add(seq)
             case OrderSubmitted(order_seq=seq):
                 self._revocable.discard(seq)
+                if seq in self._revoked:
+                    self._open[seq] = self._revoked.pop(seq)
             case ComplianceRefused(order_seq=seq) | OrderDone(order_seq=seq):
+                self._revocable.discard(seq)
                 self._open.pop(seq, None)
             case CycleAborted():
-                for seq in self._revocable:
-                    self._open.pop(seq, None)
+                self._revoked |= {seq: self._open.pop(seq) for seq in sorted(self._revocable)}
+                self._revocable = set()
 
     def _decide(self, barrier: BarrierClosed) -> list[OrderProposed]:
         equity = self._equity

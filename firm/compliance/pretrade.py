@@ -17,7 +17,7 @@ MAGNITUDE: Final = 12
 
 
 class Facts(Struct, frozen=True):
-    """What the controls may look at; `mid` and `quoted_at` (ns UTC) of the order's instrument, None: unknown."""
+    """What the controls may look at; `mid` and `quoted_at` (ns UTC) are of the order's instrument, or None."""
 
     at: int
     instruments: tuple[Instrument, ...]
@@ -153,12 +153,12 @@ class PriceCollar:
         distance = abs(order.reference_price - facts.mid)
         if distance > self._collar * facts.mid:
             return (
-                f"price collar: reference price {order.reference_price} is {distance / facts.mid:.4f} away from "
-                f"the mid {facts.mid}, limit is {self._collar}"
+                f"price collar: reference price {order.reference_price} is {distance / facts.mid:.4f} away "
+                f"from the mid {facts.mid}, limit is {self._collar}"
             )
         low, high = bounds(order.reference_price, self._collar, facts.instruments[order.instrument].tick_size)
         if low > high:
-            return f"price collar: no price on the tick grid lies within {self._collar} of {order.reference_price}"
+            return f"price collar: no tick lies within {self._collar} of {order.reference_price}"
         return None
 
 

@@ -84,7 +84,7 @@ class Brokerage:
     ) -> None:
         """Start 1 ms before the first frame; `preset_notice` answers orders without a TIF with notice 10349."""
         self.tape = tape
-        self.account = account
+        self.account, self.margin = account, margin
         self.catalogue = Catalogue(tape.symbols, tape.sessions)
         closes = tape.history_closes
         marks = closes[-1].tolist() if len(closes) else [float("nan")] * len(tape.symbols)

@@ -29,7 +29,7 @@ class Bar(NamedTuple):
     close: float
     volume: float
     average: float
-    count: int
+    trades: int
 
 
 class Observed(NamedTuple):
@@ -75,21 +75,27 @@ class Memory:
         self._quotes.add(frame.at, frame.quotes)
         self._prints.add(frame.at, frame.prints)
 
-    def observed(self, instrument: int, what: str) -> Observed:
-        """History (closes, no volume) and everything played, for `what` of TRADES, MIDPOINT, BID or ASK."""
-        closes = self._tape.history_closes[:, instrument]
-        known = np.isfinite(closes)
-        before = Observed(
-            self._tape.history_times[known] - 1,  # a close belongs to the session it ended
-            closes[known],
-            np.zeros(int(known.sum())),
-        )
+    def observed(self, instrument: int, what: str, step: int) -> Observed:
+        """Everything known, for `what` of TRADES, MIDPOINT, BID or ASK and bars of `step` ns.
+
+        The tape's history takes part if its spacing is not wider than `step`. Its closes are trades or
+        middles; nobody knows their bids and asks.
+        """
         played = self._played_quotes(instrument, what)
         if what == "TRADES":
             traded = self._played_prints(instrument)
             silent = ~np.isin(played.times, traded.times)
-            played = _merge(traded, Observed(*(column[silent] for column in played)))
-        return Observed(*(np.concatenate(pair) for pair in zip(before, played, strict=True)))
+            quoted = Observed(played.times[silent], played.prices[silent], played.volumes[silent])
+            played = _merge(traded, quoted)
+        if what in {"BID", "ASK"} or self._tape.bar_ns > step:
+            return played
+        return _merge(self._before(instrument), played)
+
+    def _before(self, instrument: int) -> Observed:
+        closes = self._tape.history_closes[:, instrument]
+        known = np.isfinite(closes)
+        times = self._tape.history_times[known] - 1  # a close belongs to the interval it ended
+        return Observed(times, closes[known], np.zeros(int(known.sum())))
 
     def _played_quotes(self, instrument: int, what: str) -> Observed:
         times, rows = self._quotes.of(instrument)
@@ -144,7 +150,7 @@ def _joined(a: Bar, b: Bar) -> Bar:
         (a.average * a.volume + b.average * b.volume) / volume if volume else (a.average + b.average) / 2
     )
     return Bar(
-        a.start, a.open, max(a.high, b.high), min(a.low, b.low), b.close, volume, average, a.count + b.count
+        a.start, a.open, max(a.high, b.high), min(a.low, b.low), b.close, volume, average, a.trades + b.trades
     )
 
 
@@ -178,4 +184,8 @@ def _bars(starts: Times, prices: Prices, volumes: Prices) -> list[Bar]:
 
 def _merge(a: Observed, b: Observed) -> Observed:
     order = np.argsort(np.concatenate((a.times, b.times)), kind="stable")
-    return Observed(*(np.concatenate(pair)[order] for pair in zip(a, b, strict=True)))
+    return Observed(
+        np.concatenate((a.times, b.times))[order],
+        np.concatenate((a.prices, b.prices))[order],
+        np.concatenate((a.volumes, b.volumes))[order],
+    )

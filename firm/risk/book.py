@@ -1,4 +1,4 @@
-"""What risk measures against: positions, own open approvals, marks. Here, and only here, Decimal becomes float."""
+"""What risk measures against: positions, own open approvals, marks. Only here does Decimal become float."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -104,7 +104,7 @@ class Book:
         return sum((approval.remaining for approval in open_ones), start=ZERO)
 
     def worst_quantity(self, order: Proposed) -> Decimal:
-        """The signed position if all of the order's side fills, this order included, and none of the other."""
+        """The signed position if the order and all approved ones of its side fill, and none of the other."""
         same_side = self.waiting(order.instrument, order.side) + order.quantity
         return self.quantity(order.instrument) + order.side.sign * same_side
 
@@ -119,6 +119,12 @@ class Book:
             positions.append(self.broker_holds.get(order.instrument, ZERO))
         return all(needed <= -order.side.sign * position for position in positions)
 
+    def at_risk(self, order: Proposed) -> list[int]:
+        """The instruments held, approved or ordered, by index."""
+        held = [instrument for instrument, quantity in self.held.items() if quantity != 0]
+        approved = [approval.instrument for approval in self.approvals.values()]
+        return sorted(set(held + approved + [order.instrument]))
+
     def equity(self) -> float:
         """Equity at the mark, account currency; NaN when there is no mark."""
         return float("nan") if self.mark is None else float(self.mark.equity)
@@ -129,7 +135,7 @@ class Book:
         return float(self.mark.prices[instrument] * self.instruments[instrument].multiplier)
 
     def exposures(self, order: Proposed | None = None) -> NDArray[np.float64]:
-        """Signed market values float64[n] of the positions; with an `order`, as if it and all approved filled."""
+        """Signed market values float64[n] of the positions; with `order`, as if it and all approved filled."""
         quantities = dict(self.held)
         if order is not None:
             changes = [(a.instrument, a.side, a.remaining) for a in self.approvals.values()]
@@ -142,9 +148,9 @@ class Book:
         return values
 
     def worst_gross(self, order: Proposed) -> float:
-        """Gross exposure if in each instrument those approved orders fill that make it largest, with the order.
+        """Gross exposure if, of the approved orders and this one, just those fill that make it largest.
 
-        An upper bound for whatever part of the approved orders is filled.
+        An upper bound for whatever part of them is filled.
         """
         up, down = dict(self.held), dict(self.held)
         waiting = [(a.instrument, a.side, a.remaining) for a in self.approvals.values()]

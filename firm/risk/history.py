@@ -1,4 +1,4 @@
-"""The past as risk sees it: returns of the last bars, and the VaR figures that follow from them for any book."""
+"""The past as risk sees it: returns of the last bars, and the VaR that follows from them for any book."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -65,9 +65,9 @@ class ReturnHistory:
 def return_history(closes: Matrix, settings: config.Var) -> ReturnHistory | str:
     """The history of `closes` float64[bars, n], oldest first, or why there is none.
 
-    An instrument is measured if it has enough returns in the window and has moved at all; bars in which one of
-    those has no return are left out for all, so that every scenario is a whole one. Enough is
-    `min_history_bars`, and never less than what the tail, the covariance and the factors need.
+    An instrument is measured if it has enough returns in the window and did not stand still (a stale price is
+    no safety); bars in which one of those has no return are left out for all, so that every scenario is a
+    whole one. Enough is `min_history_bars`, and never less than the tail, the covariance and the factors need.
     """
     tail = ceil(round(1 / (1 - settings.confidence), 6))
     needed = max(settings.min_history_bars, MINIMUM_DAYS, tail, settings.factors + 1)
@@ -75,16 +75,16 @@ def return_history(closes: Matrix, settings: config.Var) -> ReturnHistory | str:
     if len(returns) < needed:
         return f"VaR needs {needed} returns, found {len(returns)}"
     known = np.isfinite(returns)
-    measured = (known.sum(axis=0) >= needed) & (np.where(known, returns, 0.0) != 0.0).any(axis=0)
+    measured = known.sum(axis=0) >= needed
     complete = returns[known[:, measured].all(axis=1)][:, measured]
+    if len(complete) >= needed:
+        moving = np.ptp(complete, axis=0) > 0.0
+        measured[measured], complete = moving, np.ascontiguousarray(complete[:, moving])
     if not measured.any() or len(complete) < needed:
         return (
             f"VaR needs {needed} bars with a return of every instrument, found {len(complete)} for "
-            f"{int(measured.sum())} of {closes.shape[1]} instruments"
+            f"{int(measured.sum())} of {closes.shape[1]} instruments that can be measured"
         )
-    still = np.ptp(complete, axis=0) == 0.0
-    if still.any():
-        return f"VaR needs instruments that move, found {int(still.sum())} that never changed in {len(complete)} bars"
     return _derived(measured, complete, settings)
 
 

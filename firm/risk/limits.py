@@ -97,9 +97,7 @@ class Marks:
         equity = book.equity()
         if not (isfinite(equity) and equity > 0):
             return f"marks: equity must be positive to measure an order against it, found {equity:.2f}"
-        at_risk = {**book.held, order.instrument: ZERO}
-        at_risk.update({approval.instrument: ZERO for approval in book.approvals.values()})
-        for instrument in sorted(at_risk):
+        for instrument in book.at_risk(order):
             if not book.unit_value(instrument) > 0:
                 return f"marks: {book.instruments[instrument].symbol} has no price"
         return None
@@ -114,16 +112,14 @@ class History:
         """See Limit."""
         if book.history is None:
             return f"history: {book.no_history}"
-        at_risk = {i: ZERO for i, quantity in book.held.items() if quantity != 0}
-        at_risk.update({approval.instrument: ZERO for approval in book.approvals.values()})
-        for instrument in sorted({**at_risk, order.instrument: ZERO}):
+        for instrument in book.at_risk(order):
             if not book.history.measured[instrument]:
                 return f"history: {book.instruments[instrument].symbol} has too few returns to be measured"
         return None
 
 
 class MonteCarlo:
-    """This cycle's Monte Carlo run of the book has come back."""
+    """The Monte Carlo run of the book has come back in this cycle."""
 
     name: ClassVar[str] = "monte_carlo"
 
@@ -188,8 +184,8 @@ class Leverage:
         if gross / equity <= self._limit:
             return None
         return (
-            f"leverage: gross exposure would be {gross:.2f} on equity {equity:.2f}, {gross / equity:.6f} times, "
-            f"limit is {self._limit}"
+            f"leverage: gross exposure would be {gross:.2f}, {gross / equity:.6f} times the equity of "
+            f"{equity:.2f}, limit is {self._limit}"
         )
 
 

@@ -194,7 +194,7 @@ def _book_deviation(covariance: Matrix, exposures: Vector) -> float:
     n = len(exposures)
     if exposures.ndim != 1 or covariance.shape != (n, n):
         raise ValueError(
-            f"covariance (n, n) and exposures (n,) need the same n, found {covariance.shape}, {exposures.shape}"
+            f"covariance (n, n) and exposures (n,) need one n, found {covariance.shape}, {exposures.shape}"
         )
     require_finite("covariance", covariance)
     require_finite("exposures", exposures)

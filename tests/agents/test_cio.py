@@ -215,7 +215,7 @@ def test_a_missing_unit_is_unknown_and_its_instruments_keep_their_targets():
 
     said = cycle(cio, *CONVINCED, missing=[("stat_arb", "A/C")])
 
-    assert orders(said) == [("B", "BUY", 316, "50.00")]
+    assert orders(said) == [("B", "BUY", 383, "50.00")]
 
 
 def test_a_missing_unit_lets_a_wanted_reduction_go_on_but_starts_none():
@@ -261,14 +261,14 @@ def test_below_quorum_only_risk_is_reduced_and_a_flip_stops_at_flat():
 
     assert orders(said) == []
     said = cycle(cio, *CONVINCED[:2], missing=[("momentum", "C")])
-    assert orders(said) == [("A", "SELL", 250, "100.00"), ("B", "SELL", 300, "50.00")]
+    assert orders(said) == [("A", "SELL", 215, "100.00"), ("B", "SELL", 300, "50.00")]
     assert "only reducing: 2 of 3 signals, quorum 0.8" in said[1].rationale
 
 
 def test_at_quorum_exactly_business_goes_on():
     said = cycle(a_cio(quorum=0.75), *CONVINCED, missing=[("stat_arb", "B/C")])
 
-    assert orders(said) == [("A", "BUY", 200, "100.00")]
+    assert orders(said) == [("A", "BUY", 111, "100.00")]
 
 
 @pytest.mark.parametrize(
@@ -331,9 +331,10 @@ def test_while_the_broker_is_away_nothing_is_proposed_until_reconciled():
         ((submitted(9), OrderDone(9, Decimal(10), "cancelled")), ["A", "B"]),
         ((ComplianceRefused(9, "collar", "too far"),), ["A", "B"]),
         ((OrderDone(7, ZERO, "another's"),), ["B"]),
-        ((CycleAborted("compliance", 12, "bug"),), ["A", "B"]),
-        ((submitted(9), CycleAborted("execution", 12, "bug")), ["B"]),
-        ((CycleOpened(2, CycleKind.REACTION, 1), CycleAborted("execution", 12, "bug")), ["B"]),
+        ((CycleAborted("compliance", 12, "bug", 11),), ["A", "B"]),
+        ((submitted(9), CycleAborted("execution", 12, "bug", 11)), ["B"]),
+        ((CycleAborted("execution", 12, "bug", 11), submitted(9)), ["B"]),
+        ((CycleOpened(2, CycleKind.REACTION, 1), CycleAborted("execution", 12, "bug", 11)), ["B"]),
     ],
 )
 def test_an_instrument_with_an_open_order_is_left_alone(fate, symbols):

@@ -1,4 +1,4 @@
-"""The Monte Carlo scenarios once more, by definition: Python integers, libm and numpy, nothing of the kernels."""
+"""The Monte Carlo scenarios by definition: Python integers, libm and numpy, nothing of the kernels."""
 
 import numpy as np
 import numpy.typing as npt

@@ -31,7 +31,10 @@ def test_expm1_keeps_nan():
 
 
 def test_a_fused_multiply_add_rounds_once():
-    fused = njit(lambda a, b, c: fma(a, b, c))
+    @njit
+    def fused(a, b, c):
+        return fma(a, b, c)
+
     a = 1.0 + 2.0**-30
 
     assert fused(a, a, -(a * a)) == 2.0**-60
@@ -48,4 +51,11 @@ def test_bits_and_doubles_are_the_same_thing():
     there_and_back = njit(lambda x: double_of(bits_of(x)))
 
     assert there_and_back(-1234.5) == -1234.5
-    assert njit(lambda x: square_root(x))(2.0) == math.sqrt(2.0)
+
+
+def test_the_square_root_is_that_of_the_library():
+    @njit
+    def root(x):
+        return square_root(x)
+
+    assert root(2.0) == math.sqrt(2.0)

@@ -1,4 +1,7 @@
-"""The numeric fingerprint: stable between processes, and different where the numbers are."""
+"""The numeric fingerprint: stable between processes that pin their numeric environment, as `import firm` does.
+
+This test process may have imported numpy before `firm`; its own fingerprint then is another one, rightly.
+"""
 
 import os
 import re
@@ -14,11 +17,16 @@ def test_the_fingerprint_is_a_sha256():
     assert re.fullmatch("[0-9a-f]{64}", numeric_fingerprint())
 
 
-def test_another_process_has_the_same_fingerprint():
-    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+def test_two_processes_have_the_same_fingerprint():
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
 
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True, env=environment
-    )
-
-    assert answer.stdout.strip() == numeric_fingerprint()
+    assert len(answers) == 1

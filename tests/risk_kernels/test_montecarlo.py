@@ -1,6 +1,12 @@
 """Simulated P&L: the independent definition, the same bits for every split, and refusals."""
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +85,7 @@ def test_the_compiled_kernel_gives_the_bits_of_its_python_source():
 def test_any_uneven_split_into_shards_gives_the_same_bits(cuts: set[int], nu: int, first: int):
     edges = [0, *sorted(cuts), 16]
 
-    shards = [SEVEN.pnl(first + a, b - a, nu) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    shards = [SEVEN.pnl(first + a, b - a, nu) for a, b in pairwise(edges)]
 
     assert np.concatenate(shards).tobytes() == SEVEN.pnl(first, 16, nu).tobytes()
 
@@ -90,6 +96,27 @@ def test_adding_the_columns_in_order_gives_the_bits_of_the_total():
         total += column
 
     assert np.array_equal(total, SEVEN.pnl(4, 3, nu=4))
+
+
+@pytest.mark.skipif(platform.machine().lower() not in {"x86_64", "amd64"}, reason="names of x86 processors")
+@pytest.mark.parametrize(("processor", "features"), [("generic", ""), ("haswell", "+avx2,+fma")])
+def test_an_older_processor_gives_the_same_bits(processor: str, features: str):
+    program = "from test_montecarlo import fixed_run; print(fixed_run())"
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": processor,
+        "NUMBA_CPU_FEATURES": features,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+    answer = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+    )
+
+    assert answer.stdout.strip() == fixed_run()
+
+
+def fixed_run() -> str:
+    return sha256(SEVEN.pnl(0, 3).tobytes() + SEVEN.columns(2**33, 2, nu=6).tobytes()).hexdigest()
 
 
 def test_an_instrument_more_does_not_change_the_scenarios_of_the_others():

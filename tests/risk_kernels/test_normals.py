@@ -53,7 +53,7 @@ def test_the_direction_is_a_point_of_the_circle_at_the_angle_of_the_low_bits():
     ours = np.array([direction(np.uint64(word)) for word in WORDS])
 
     expected = np.sqrt(2.0) * signs * np.column_stack([np.cos(angles), np.sin(angles)])
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=4e-16)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=6e-16)
 
 
 def test_normals_have_the_moments_of_the_normal_distribution():

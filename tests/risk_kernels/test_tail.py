@@ -1,6 +1,7 @@
 """Tails: selection, exact merging with its certificate, VaR and ES in the fixed convention."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ tied_pnl = st.lists(st.integers(-4, 3), min_size=2, max_size=60).map(lambda xs: 
 
 def split(pnl: Array, cuts: set[int], k: int) -> list[Tail]:
     edges = [0, *sorted(cut for cut in cuts if cut < len(pnl)), len(pnl)]
-    return [shard_tail(pnl[a:b], a, k) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [shard_tail(pnl[a:b], a, k) for a, b in pairwise(edges)]
 
 
 def worst(pnl: Array, k: int) -> list[tuple[float, int]]:

@@ -1,0 +1,142 @@
+"""What must be true before Ray starts: settings, a gateway that answers, and the plan of the run."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import firm
+from firm.actors.plan import GatewayAddress, RunPlan
+from firm.actors.view import View
+from firm.broker.control import SimulatorControl
+from firm.bus.schedule import decision_times
+from firm.config import Settings, load_settings, parse_settings
+from firm.domain.session import Sessions
+from firm.errors import ConfigError, GatewayError
+from firm.events.scheduled import SessionsLoaded
+from firm.events.system import RunStarted
+from firm.gateway_sim.process import spawn_gateway
+from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.tape.calendar import nyse_schedule
+
+SCHEMA = 1
+LEI = re.compile(r"[A-Z0-9]{18}[0-9]{2}")
+YEARS_AHEAD = 2
+
+
+def prepare_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings with the command line applied; live trading only on purpose."""
+    overrides = list(getattr(arguments, "set"))
+    if arguments.signal_replicas is not None:
+        overrides.append(f"cluster.signal_replicas={arguments.signal_replicas}")
+    if arguments.address is not None:
+        overrides.append(f"cluster.address={arguments.address}")
+    if arguments.gateway != "simulated":
+        host, _, port = arguments.gateway.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"--gateway needs `simulated` or HOST:PORT, found {arguments.gateway!r}")
+        overrides += [f"broker.gateway_host={host}", f"broker.gateway_port={port}"]
+    settings = load_settings(arguments.config, overrides)
+    if settings.system.mode == "live":
+        _check_live(settings, understood=arguments.i_understand_this_is_live, gateway=arguments.gateway)
+    if arguments.gateway != "simulated" and settings.universe.symbols == "all":
+        raise ConfigError(
+            "at a real gateway the universe must be named, found universe.symbols: all; e.g. "
+            '--set "universe.symbols=[SPY, QQQ]"'
+        )
+    return settings
+
+
+def _check_live(settings: Settings, *, understood: bool, gateway: str) -> None:
+    if not understood:
+        raise ConfigError(
+            "system.mode is live: real orders with real money. That needs --i-understand-this-is-live; "
+            "for paper trading set system.mode: paper"
+        )
+    lei = settings.system.lei or ""
+    if not LEI.fullmatch(lei) or int("".join(str(int(c, 36)) for c in lei)) % 97 != 1:
+        raise ConfigError(
+            f"live trading needs system.lei, a valid LEI (ISO 17442: 18 letters or digits and two check digits), "
+            f"found {settings.system.lei!r}"
+        )
+    if gateway == "simulated":
+        raise ConfigError("system.mode is live but the gateway is simulated; give --gateway HOST:PORT")
+
+
+def prepare_gateway(
+    arguments: argparse.Namespace, settings: Settings, run_dir: Path, view: View
+) -> GatewayAddress:
+    """The gateway to trade at. A simulated one of an earlier start is adopted, or started again on its journal."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    broker = settings.broker
+    if arguments.gateway != "simulated":
+        return GatewayAddress(broker.gateway_host, broker.gateway_port, None, None)
+    known = run_dir / "gateway.json"
+    before: dict[str, Any] = json.loads(known.read_text()) if known.exists() else {}
+    if before and _answers(before):
+        view.stage(f"adopting the simulated gateway on port {before['port']} (pid {before['pid']})")
+        return GatewayAddress(broker.gateway_host, before["port"], before["control_port"], before["pid"])
+    view.stage("starting the simulated IB Gateway")
+    sources = before.get("source") or {
+        "data": str(arguments.data.resolve()) if arguments.data else None,
+        "days": arguments.days or (None if arguments.data else settings.simulation.days),
+    }
+    started = spawn_gateway(
+        port=broker.gateway_port,
+        data=Path(sources["data"]) if sources["data"] else None,
+        days=sources["days"],
+        clock=settings.simulation.clock,
+        journal=run_dir / "gateway.db",
+        cash=settings.simulation.cash_usd,
+        account=settings.simulation.account,
+    )
+    address = GatewayAddress(started.host, started.port, started.control_port, started.pid)
+    facts = {"port": address.port, "control_port": address.control_port, "pid": address.pid, "source": sources}
+    known.write_text(json.dumps(facts))
+    view.stage(f"simulated IB Gateway listens on {address.host}:{address.port} (pid {address.pid})")
+    return address
+
+
+def _answers(before: dict[str, Any]) -> bool:
+    try:
+        with SimulatorControl.connect("127.0.0.1", before["control_port"]) as control:
+            control.status()
+    except GatewayError:
+        return False
+    return True
+
+
+def prepare_plan(settings: Settings, run_dir: Path, gateway: GatewayAddress) -> RunPlan:
+    """Everything the actors need; what a decision can depend on goes into the log's first entry."""
+    label, symbols, sessions = _market(settings, gateway)
+    chosen = symbols if settings.universe.symbols == "all" else settings.universe.symbols
+    content = settings.model_dump(mode="json")
+    content["universe"]["symbols"] = list(chosen)
+    resolved = parse_settings(content, "after resolving the universe")
+    started = RunStarted(SCHEMA, firm.__version__, resolved.logged(), numeric_fingerprint(), label)
+    decisions = decision_times(sessions, settings.schedule.decide)
+    return RunPlan(
+        str(run_dir),
+        resolved.model_dump_json(),
+        gateway,
+        tuple(chosen),
+        started,
+        SessionsLoaded(sessions, decisions),
+    )
+
+
+def _market(settings: Settings, gateway: GatewayAddress) -> tuple[str, tuple[str, ...], Sessions]:
+    """What the data are called, the symbols there are, and the sessions."""
+    if gateway.control_port is not None:
+        with SimulatorControl.connect(gateway.host, gateway.control_port) as control:
+            status = control.status()
+        sessions = Sessions(tuple(status["sessions_opens"]), tuple(status["sessions_closes"]))
+        return status["label"], tuple(status["symbols"]), sessions
+    import time
+
+    now = time.time_ns()
+    ahead = now + YEARS_AHEAD * 366 * 86_400_000_000_000
+    symbols = settings.universe.symbols
+    assert symbols != "all"
+    return "Interactive Brokers", tuple(symbols), nyse_schedule(now, ahead).sessions()

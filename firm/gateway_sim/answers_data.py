@@ -1,0 +1,260 @@
+"""Answers to requests for contracts and market data, and the ticks and bars that follow each frame. Pure."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from firm.domain.instrument import Instrument
+from firm.domain.session import NS_PER_MS, NS_PER_SECOND
+from firm.gateway_sim.bar_requests import bar_values, bars_for
+from firm.gateway_sim.brokerage import Brokerage
+from firm.gateway_sim.catalogue import FILL_VENUE, MARKET_RULE
+from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.history import intraday_bars
+from firm.gateway_sim.session import BarRequest, Session, TickByTick, TickRequest
+from firm.gateway_sim.times import execution_time
+from firm.tape.tape import Frame
+
+BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE, OPEN = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    14,
+)
+LAST_TIMESTAMP, RT_VOLUME = 45, 48
+REALTIME_BAR_NS = 5 * NS_PER_SECOND
+NO_DEFINITION = "No security definition has been found for the request"
+BBO_EXCHANGE, SNAPSHOT_PERMISSIONS = "9c0001", 3
+TICK_LINES_MAX = 100
+
+
+def contract_details(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """The one contract that fits, or error 200."""
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    session.say(
+        "contractDetails", reqId=asked["reqId"], **brokerage.catalogue.details(instrument, brokerage.at)
+    )
+    return session.say("contractDetailsEnd", reqId=asked["reqId"])
+
+
+def matching_symbols(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Contracts whose symbol begins with the pattern."""
+    samples = [
+        {
+            "conId": i.con_id,
+            "symbol": i.symbol,
+            "secType": i.sec_type,
+            "primaryExchange": i.venue,
+            "currency": i.currency,
+            "derivativeSecTypes": [],
+            "description": i.symbol,
+        }
+        for i in brokerage.catalogue.matching(asked["pattern"])
+    ]
+    session.say("symbolSamples", reqId=asked["reqId"], samples=samples)
+
+
+def market_rule(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """The price grid: cents at every price."""
+    if asked["ruleId"] != MARKET_RULE:
+        return session.error(-1, 321, f"Error validating request: unknown market rule {asked['ruleId']}")
+    tick = float(brokerage.catalogue.instruments[0].tick_size)
+    increments = [{"lowEdge": 0.0, "increment": tick}]
+    return session.say("marketRule", ruleId=MARKET_RULE, increments=increments)
+
+
+def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Subscribe, and say what is known now; a snapshot ends there."""
+    req_id = asked["reqId"]
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(req_id, 200, NO_DEFINITION)
+    if len(session.ticks) >= TICK_LINES_MAX and not asked["snapshot"]:
+        return session.error(req_id, 101, "Max number of tickers has been reached")
+    session.say(
+        "tickReqParams",
+        reqId=req_id,
+        minTick=float(instrument.tick_size),
+        bboExchange=BBO_EXCHANGE,
+        snapshotPermissions=SNAPSHOT_PERMISSIONS,
+    )
+    session.say("marketDataType", reqId=req_id, type=1)
+    _say_known(brokerage, session, req_id, instrument)
+    if asked["snapshot"]:
+        return session.say("tickSnapshotEnd", reqId=req_id)
+    generic = {part.strip() for part in asked["genericTicks"].split(",")}
+    session.ticks[req_id] = TickRequest(req_id, instrument, rt_volume=bool(generic & {"233", "375"}))
+    return None
+
+
+def _say_known(brokerage: Brokerage, session: Session, req_id: int, instrument: Instrument) -> None:
+    board, i = brokerage.board, instrument.index
+    for tick, prices, sizes in (
+        (BID, board.bid, board.bid_size),
+        (ASK, board.ask, board.ask_size),
+        (LAST, board.last, board.last_size),
+    ):
+        if math.isfinite(prices[i]):
+            say_price(session, req_id, tick, float(prices[i]), float(sizes[i]))
+    if math.isfinite(board.last[i]):
+        session.say("tickSize", reqId=req_id, tickType=VOLUME, size=shares(float(board.volume[i])))
+    for tick, prices in ((HIGH, board.high), (LOW, board.low), (CLOSE, board.close), (OPEN, board.open)):
+        if math.isfinite(prices[i]):
+            say_price(session, req_id, tick, float(prices[i]), 0.0)
+
+
+def say_price(session: Session, req_id: int, tick: int, price: float, size: float) -> None:
+    """A price with its size."""
+    session.say("tickPrice", reqId=req_id, tickType=tick, price=price, size=shares(size, session.version))
+
+
+def shares(size: float, version: int = 178) -> Decimal:
+    """A size as the wire has it: shares, and round lots of a hundred before version 159."""
+    exact = Decimal(repr(size))
+    return exact if version >= 159 else exact // 100
+
+
+def tick_by_tick(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Subscribe to every quote or every print."""
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    if asked["tickType"] not in {"Last", "AllLast", "BidAsk", "MidPoint"}:
+        return session.error(asked["reqId"], 321, f"Error validating request: tick type {asked['tickType']}")
+    session.tick_by_tick[asked["reqId"]] = TickByTick(asked["reqId"], instrument, asked["tickType"])
+    return None
+
+
+def historical(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Bars up to now, and later ones if they are to be kept up to date; 162 for what cannot be served."""
+    req_id = asked["reqId"]
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(req_id, 200, NO_DEFINITION)
+    prefix = "Historical Market Data Service error message:"
+    try:
+        bars, window = bars_for(brokerage, instrument, asked)
+    except ValueError as reason:
+        return session.error(req_id, 162, f"{prefix}{reason}")
+    if not bars:
+        text = f"{prefix}HMDS query returned no data: {instrument.symbol}@SMART {asked['whatToShow'].title()}"
+        return session.error(req_id, 162, text)
+    session.say(
+        "historicalData",
+        reqId=req_id,
+        start=execution_time(window.start, session.version),
+        end=execution_time(window.end, session.version),
+        bars=[bar_values(bar, asked) for bar in bars],
+    )
+    if asked["keepUpToDate"]:
+        session.growing_bars[req_id] = BarRequest(req_id, instrument, asked)
+    return None
+
+
+def head_timestamp(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """When the oldest known price is from."""
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    seen = brokerage.memory.observed(instrument.index, "TRADES", brokerage.tape.bar_ns)
+    if not len(seen.times):
+        return session.error(
+            asked["reqId"], 162, "Historical Market Data Service error message:No head time stamp"
+        )
+    first = int(seen.times[0])
+    text = str(first // NS_PER_SECOND) if asked["formatDate"] == 2 else execution_time(first, 157)
+    return session.say("headTimestamp", reqId=asked["reqId"], time=text)
+
+
+def realtime_bars(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Subscribe to five-second bars."""
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    if asked["whatToShow"] not in {"TRADES", "MIDPOINT", "BID", "ASK"}:
+        return session.error(asked["reqId"], 321, f"Error validating request: no {asked['whatToShow']} bars")
+    session.live_bars[asked["reqId"]] = BarRequest(asked["reqId"], instrument, asked)
+    return None
+
+
+def say_frame(brokerage: Brokerage, session: Session, frame: Frame) -> None:
+    """Ticks of one frame, and the bars it made grow."""
+    for request in session.ticks.values():
+        _say_ticks(brokerage, session, request, frame)
+    for subscription in session.tick_by_tick.values():
+        _say_every_tick(session, subscription, frame)
+    if session.growing_bars:
+        touched = {*frame.quotes["instrument"].tolist(), *frame.prints["instrument"].tolist()}
+        for growing in session.growing_bars.values():
+            if growing.instrument.index in touched:
+                _say_growing(brokerage, session, growing)
+
+
+def _say_ticks(brokerage: Brokerage, session: Session, request: TickRequest, frame: Frame) -> None:
+    i, req_id = request.instrument.index, request.req_id
+    for _, bid, ask, bid_size, ask_size in frame.quotes[frame.quotes["instrument"] == i].tolist():
+        say_price(session, req_id, BID, bid, bid_size)
+        say_price(session, req_id, ASK, ask, ask_size)
+    for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
+        board = brokerage.board
+        volume = shares(float(board.volume[i]), session.version)
+        session.say("tickString", reqId=req_id, tickType=LAST_TIMESTAMP, value=str(frame.at // NS_PER_SECOND))
+        say_price(session, req_id, LAST, price, size)
+        session.say("tickSize", reqId=req_id, tickType=VOLUME, size=volume)
+        if request.rt_volume:
+            average = board.value[i] / board.volume[i] if board.volume[i] else price
+            text = f"{price};{size};{frame.at // NS_PER_MS};{volume};{average:.6f};true"
+            session.say("tickString", reqId=req_id, tickType=RT_VOLUME, value=text)
+
+
+def _say_every_tick(session: Session, request: TickByTick, frame: Frame) -> None:
+    i = request.instrument.index
+    common: dict[str, Any] = {"reqId": request.req_id, "time": frame.at // NS_PER_SECOND}
+    if request.kind in {"Last", "AllLast"}:
+        for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
+            kind = 1 if request.kind == "Last" else 2
+            session.say(
+                "tickByTickLast", **common, type=kind, price=price, size=shares(size), exchange=FILL_VENUE
+            )
+        return
+    for _, bid, ask, bid_size, ask_size in frame.quotes[frame.quotes["instrument"] == i].tolist():
+        if request.kind == "BidAsk":
+            sizes = {"bidSize": shares(bid_size), "askSize": shares(ask_size)}
+            session.say("tickByTickBidAsk", **common, bid=bid, ask=ask, **sizes)
+        else:
+            session.say("tickByTickMidPoint", **common, mid=round((bid + ask) / 2, 6))
+
+
+def _say_growing(brokerage: Brokerage, session: Session, growing: BarRequest) -> None:
+    bars, _ = bars_for(brokerage, growing.instrument, {**growing.asked, "endDateTime": "", "duration": "1 D"})
+    if bars:
+        session.say("historicalDataUpdate", reqId=growing.req_id, **bar_values(bars[-1], growing.asked))
+
+
+def say_realtime_bars(brokerage: Brokerage, session: Session, window: int) -> None:
+    """The five-second bar that began at `window` (ns UTC) and is over now."""
+    for request in session.live_bars.values():
+        what = request.asked["whatToShow"]
+        seen = brokerage.memory.observed(request.instrument.index, what, REALTIME_BAR_NS)
+        for bar in intraday_bars(seen, window, window + REALTIME_BAR_NS, REALTIME_BAR_NS):
+            session.say(
+                "realtimeBar",
+                reqId=request.req_id,
+                time=bar.start // NS_PER_SECOND,
+                open=bar.open,
+                high=bar.high,
+                low=bar.low,
+                close=bar.close,
+                volume=shares(bar.volume),
+                wap=bar.average,
+                count=bar.trades,
+            )

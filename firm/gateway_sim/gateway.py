@@ -1,0 +1,256 @@
+"""The gateway without its sockets: sessions, requests in, bytes out, and steps of the clock.
+
+Order of things in every turn: the brokerage changes, the journal commits, and only then may what was queued in
+`Session.out` be written. The server keeps to that by calling `commit` before it flushes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from firm.errors import GatewayProtocol
+from firm.gateway_sim import answers_account, answers_data, answers_orders
+from firm.gateway_sim.brokerage import Brokerage, Cancel, CancelAll, Command, Place, Step
+from firm.gateway_sim.codec.framing import fields_of
+from firm.gateway_sim.codec.place_order import PLACE_ORDER
+from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
+from firm.gateway_sim.codec.table import Message, Values
+from firm.gateway_sim.journal import Journal
+from firm.gateway_sim.orders import Outgoing
+from firm.gateway_sim.session import Session
+
+Answer = Callable[[Brokerage, Session, Values], None]
+
+ANSWERS: dict[str, Answer] = {
+    "reqContractDetails": answers_data.contract_details,
+    "reqMatchingSymbols": answers_data.matching_symbols,
+    "reqMarketRule": answers_data.market_rule,
+    "reqMktData": answers_data.market_data,
+    "reqTickByTickData": answers_data.tick_by_tick,
+    "reqHistoricalData": answers_data.historical,
+    "reqHeadTimeStamp": answers_data.head_timestamp,
+    "reqRealTimeBars": answers_data.realtime_bars,
+    "reqOpenOrders": answers_orders.open_orders,
+    "reqAllOpenOrders": answers_orders.all_open_orders,
+    "reqCompletedOrders": answers_orders.completed_orders,
+    "reqExecutions": answers_orders.executions,
+    "reqPositions": answers_account.positions,
+    "reqPositionsMulti": answers_account.positions_multi,
+    "reqAccountUpdates": answers_account.account_updates,
+    "reqAccountUpdatesMulti": answers_account.account_updates_multi,
+    "reqAccountSummary": answers_account.account_summary,
+    "reqPnL": answers_account.profit_and_loss,
+    "reqPnLSingle": answers_account.profit_and_loss,
+}
+NOT_SERVED_IDS = frozenset(message.id for message in NOT_SERVED)
+START_API = 71
+FARMS = (
+    (2104, "Market data farm connection is OK:usfarm"),
+    (2106, "HMDS data farm connection is OK:ushmds"),
+    (2158, "Sec-def data farm connection is OK:secdefil"),
+)
+EMPTY_ANSWERS: dict[str, tuple[str, Values]] = {
+    "reqSecDefOptParams": ("securityDefinitionOptionParameterEnd", {}),
+    "reqSoftDollarTiers": ("softDollarTiers", {"tiers": []}),
+    "reqFamilyCodes": ("familyCodes", {"codes": []}),
+    "reqMktDepthExchanges": ("mktDepthExchanges", {"exchanges": []}),
+    "reqNewsProviders": ("newsProviders", {"providers": []}),
+    "reqUserInfo": ("userInfo", {}),
+}
+SILENT = ("cancel", "setServerLogLevel", "unsubscribe", "updateDisplayGroup")
+
+
+class Stepped(NamedTuple):
+    """What one step did; `frames_left` are still to come, `done` if none."""
+
+    at: int
+    advanced: str
+    done: bool
+    frames_left: int
+
+
+class Gateway:
+    """All sessions of one brokerage. `unknown` counts what no handler answered, by name; tests look at it."""
+
+    def __init__(self, brokerage: Brokerage, journal: Journal | None) -> None:
+        """Continue from `journal` if there is one: its commands are applied before anyone connects."""
+        self.brokerage = brokerage
+        self.sessions: list[Session] = []
+        self.unknown: dict[str, int] = {}
+        self._journal = journal
+        self._uncommitted = False
+        for command in journal.commands if journal else ():
+            brokerage.apply(command)
+
+    # sessions
+
+    def connect(self, version: int) -> Session:
+        """A client has agreed on a version; it must say startApi before anything else."""
+        session = Session(version)
+        self.sessions.append(session)
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """The connection is gone; the client's orders stay."""
+        self.sessions.remove(session)
+
+    def receive(self, session: Session, payload: bytes) -> None:
+        """One request. Whatever is wrong with it is answered to this client, and disturbs no other."""
+        fields = fields_of(payload)
+        message = _message(fields[0])
+        if message is None:
+            self._note_unknown(f"message {fields[0][:20]}")
+            return session.error(-1, 321, f"Error validating request: unknown message {fields[0][:20]!r}")
+        try:
+            values = message.decode(fields[1:], session.version)
+        except GatewayProtocol as reason:
+            self._note_unknown(f"malformed {message.name}")
+            return session.error(-1, 320, f"Server error when reading an API client request: {reason}")
+        if session.client_id is None and message.id != START_API:
+            return session.error(-1, 321, f"Error validating request: {message.name} before startApi")
+        return self._answer(session, message, values, fields)
+
+    def _answer(self, session: Session, message: Message, values: Values, fields: list[str]) -> None:
+        client_id = -1 if session.client_id is None else session.client_id
+        answer = ANSWERS.get(message.name)
+        if answer is not None:
+            return answer(self.brokerage, session, values)
+        match message.name:
+            case "startApi":
+                return self._start(session, values["clientId"])
+            case "placeOrder":
+                return self._route(session, Place(client_id, session.version, fields[1:]))
+            case "cancelOrder":
+                return self._route(session, Cancel(client_id, values["orderId"] or 0))
+            case "reqGlobalCancel":
+                return self._route(session, CancelAll(client_id))
+            case "reqIds":
+                return session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
+            case "reqManagedAccts":
+                return session.say("managedAccounts", accounts=self.brokerage.account)
+            case "reqCurrentTime":
+                return session.say("currentTime", time=self.brokerage.at // 1_000_000_000)
+            case "reqAutoOpenOrders" | "reqMarketDataType":
+                return None
+            case _:
+                return self._cancel_or_refuse(session, message, values)
+
+    def _start(self, session: Session, client_id: int | None) -> None:
+        if session.client_id is not None or client_id is None or client_id < 0:
+            return session.error(-1, 321, f"Error validating request: startApi with client id {client_id}")
+        if any(other.client_id == client_id for other in self.sessions):
+            session.error(
+                -1,
+                326,
+                "Unable to connect as the client id is already in use. Retry with a unique client id.",
+            )
+            session.closing = True
+            return None
+        session.client_id = client_id
+        session.say("managedAccounts", accounts=self.brokerage.account)
+        session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
+        for code, text in FARMS:
+            session.error(-1, code, text)
+        return answers_orders.say_open_orders(self.brokerage, session, everyone=False)
+
+    def _cancel_or_refuse(self, session: Session, message: Message, values: Values) -> None:
+        req_id = values.get("reqId")
+        match message.name:
+            case "cancelMktData":
+                session.ticks.pop(req_id, None)
+            case "cancelTickByTickData":
+                session.tick_by_tick.pop(req_id, None)
+            case "cancelHistoricalData":
+                session.growing_bars.pop(req_id, None)
+            case "cancelRealTimeBars":
+                session.live_bars.pop(req_id, None)
+            case "cancelPositions":
+                session.positions = False
+            case "cancelPositionsMulti":
+                session.position_requests.discard(req_id or 0)
+            case "cancelAccountUpdatesMulti":
+                session.account_requests.discard(req_id or 0)
+            case "cancelAccountSummary":
+                session.summaries.pop(req_id or 0, None)
+            case "cancelPnL" | "cancelPnLSingle":
+                session.pnl.pop(req_id or 0, None)
+            case "cancelHeadTimeStamp":
+                pass
+            case _:
+                self._refuse(session, message, req_id)
+
+    def _refuse(self, session: Session, message: Message, req_id: int | None) -> None:
+        self._note_unknown(message.name)
+        if message.name in EMPTY_ANSWERS:
+            reply, values = EMPTY_ANSWERS[message.name]
+            session.say(reply, **({} if req_id is None else {"reqId": req_id}), **values)
+        elif not message.name.startswith(SILENT):
+            number = -1 if req_id is None else req_id
+            session.error(number, 321, f"Error validating request: {message.name} is not simulated")
+
+    def _note_unknown(self, name: str) -> None:
+        self.unknown[name] = self.unknown.get(name, 0) + 1
+
+    # the clock
+
+    def step(self, until: int | None) -> Stepped:
+        """To the next frame or to `until`, whichever comes first; ValueError if `until` is in the past."""
+        frame = self.brokerage.next_frame()
+        if until is not None and until < self.brokerage.at:
+            raise ValueError(f"time cannot go back: until {until}, the clock is at {self.brokerage.at}")
+        window = self._bar_window()
+        if frame is not None and (until is None or frame.at <= until):
+            advanced = "frame"
+            messages = self._apply(Step(frame.at, frame=True))
+        else:
+            frame, advanced = None, "until"
+            messages = self._apply(Step(self.brokerage.at if until is None else until, frame=False))
+        for session in self.sessions:
+            if window is not None and window != self._bar_window(self.brokerage.at):
+                answers_data.say_realtime_bars(self.brokerage, session, window)
+            if frame is not None:
+                answers_data.say_frame(self.brokerage, session, frame)
+        self._deliver(messages)
+        left = len(self.brokerage.tape.frames) - self.brokerage.cursor
+        return Stepped(self.brokerage.at, advanced, left == 0, left)
+
+    def _bar_window(self, at: int | None = None) -> int | None:
+        """Where the five-second window of `at` begins; of the last frame played if not given, None before."""
+        if at is None:
+            if not self.brokerage.cursor:
+                return None
+            at = self.brokerage.tape.frames[self.brokerage.cursor - 1].at
+        return at // answers_data.REALTIME_BAR_NS * answers_data.REALTIME_BAR_NS
+
+    # durability and delivery
+
+    def commit(self) -> None:
+        """Everything that changed is on disk when this returns."""
+        if self._uncommitted and self._journal is not None:
+            self._journal.commit()
+        self._uncommitted = False
+
+    def _apply(self, command: Command) -> list[Outgoing]:
+        if self._journal is not None:
+            self._journal.append(command)
+        self._uncommitted = True
+        return self.brokerage.apply(command)
+
+    def _route(self, session: Session, command: Command) -> None:
+        before = len(self.brokerage.executions)
+        self._deliver(self._apply(command), traded=len(self.brokerage.executions) > before)
+
+    def _deliver(self, messages: list[Outgoing], *, traded: bool | None = None) -> None:
+        """Queue each message for its owner, if connected, and tell subscribers what else has changed."""
+        owners = {session.client_id: session for session in self.sessions}
+        for message in messages:
+            owner = owners.get(message.client_id)
+            if owner is not None:
+                owner.say(message.message, **message.values)
+        if traded is None:
+            traded = any(message.message == "execDetails" for message in messages)
+        for session in self.sessions:
+            answers_account.say_changes(self.brokerage, session, traded=traded)
+
+
+def _message(number: str) -> Message | None:
+    return REQUESTS.get(int(number)) if number.isascii() and number.isdecimal() and len(number) < 6 else None
