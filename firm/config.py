@@ -244,7 +244,9 @@ def _lines(error: ValidationError) -> list[str]:
             case "missing":
                 lines.append(f"  {key}: needed, not found; every key is required (see config/paper.yaml)")
             case "extra_forbidden":
-                lines.append(f"  {key}: unknown key (found {problem['input']!r}); remove it or correct its name")
+                lines.append(
+                    f"  {key}: unknown key (found {problem['input']!r}); remove it or correct its name"
+                )
             case _:
                 lines.append(f"  {key}: {problem['msg']} (found {problem['input']!r})")
     return lines
@@ -254,7 +256,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
     path, separator, value = override.partition("=")
     keys = path.split(".")
     if not separator or len(keys) < 2 or not all(keys):
-        raise ConfigError(f"--set needs section.key=value, found {override!r}; e.g. --set risk.max_leverage=1.5")
+        raise ConfigError(
+            f"--set needs section.key=value, found {override!r}; e.g. --set risk.max_leverage=1.5"
+        )
     target = content
     for key in keys[:-1]:
         if not isinstance(target.get(key), dict):

@@ -1,5 +1,6 @@
 """Who works here: how to hire each agent from the configuration, and what the bus must know of them."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from firm.agents.agent import Agent
@@ -13,7 +14,11 @@ from firm.agents.signals.signal_agent import SignalAgent
 from firm.agents.signals.stat_arb import StatArb
 from firm.bus.cycle import Rules
 from firm.bus.relay import seat_of
-from firm.config import Settings
+from firm.config import Settings, parse_settings
+from firm.errors import StoreError
+from firm.events import CODEC
+from firm.events.record import EventStore
+from firm.events.system import RunStarted
 
 AGENTS: tuple[type[Agent], ...] = (Bookkeeper, Risk, Cio, Compliance, Execution)
 """The state agents, in seating order."""
@@ -26,7 +31,7 @@ def hire(name: str, settings: Settings) -> Agent:
         Risk.name: lambda: Risk(settings.risk),
         Cio.name: lambda: Cio(settings.cio, settings.barrier.quorum),
         Compliance.name: lambda: Compliance(settings.compliance),
-        Execution.name: lambda: Execution(settings.execution),
+        Execution.name: lambda: Execution(settings.execution, settings.compliance.max_quote_age_ms),
     }
     return hires[name]()
 
@@ -68,3 +73,41 @@ def rules(settings: Settings, *, recompute_risk: bool = True) -> Rules:
 def agent_names() -> Sequence[str]:
     """The state agents' names, in seating order."""
     return [agent.name for agent in AGENTS]
+
+
+def recorded_settings(store: EventStore) -> tuple[RunStarted, Settings]:
+    """What a log was run with: its first entry, and the settings in it (those that decisions depend on)."""
+    records = store.read(limit=1)
+    if not records:
+        raise StoreError("a log needs a first entry, found none; the run was never started")
+    started = CODEC.event(records[0])
+    if not isinstance(started, RunStarted):
+        raise StoreError(
+            f"a log opens with RunStarted, found {type(started).__name__}; this is not a run's log"
+        )
+    content = json.loads(started.config)
+    return started, parse_settings(content | _SEATING, "in the log")
+
+
+_SEATING = {
+    "broker": {
+        "gateway_host": "127.0.0.1",
+        "gateway_port": 4002,
+        "client_id": 0,
+        "account": None,
+        "connect_timeout_ms": 1,
+        "request_timeout_ms": 1,
+    },
+    "cluster": {
+        "address": None,
+        "namespace": "firm-replay",
+        "signal_replicas": 1,
+        "co_seated": False,
+        "num_cpus": 2,
+        "object_store_mb": 256,
+        "dashboard": False,
+        "shutdown_timeout_s": 30,
+    },
+    "ops": {"host": "127.0.0.1", "port": 0, "max_cycle_age_s": 60},
+}
+"""Where a replay is seated: no decision depends on it, so the log does not hold it."""

@@ -79,9 +79,7 @@ class EventBus:
         store = _open_when_free(plan)
         namespace = settings.cluster.namespace
         hosts = {name: ray.get_actor(seat_name(name, plan), namespace) for name in agent_names()}
-        seats = [
-            ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)
-        ]
+        seats = [ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)]
         crew = RayCrew(hosts, seats, settings.cluster.num_cpus)
         broker = RayBroker(ray.get_actor("broker", namespace), store)
         driver = Driver(rules(settings), crew, store, broker, Mailbox(plan.directory))

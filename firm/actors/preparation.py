@@ -92,7 +92,12 @@ def prepare_gateway(
         account=settings.simulation.account,
     )
     address = GatewayAddress(started.host, started.port, started.control_port, started.pid)
-    facts = {"port": address.port, "control_port": address.control_port, "pid": address.pid, "source": sources}
+    facts = {
+        "port": address.port,
+        "control_port": address.control_port,
+        "pid": address.pid,
+        "source": sources,
+    }
     known.write_text(json.dumps(facts))
     view.stage(f"simulated IB Gateway listens on {address.host}:{address.port} (pid {address.pid})")
     return address

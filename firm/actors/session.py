@@ -75,7 +75,9 @@ def _watch(plan: RunPlan, settings: Settings, view: View, interrupt: Interrupt) 
     while not progress.ended:
         if interrupt.count and not asked_to_stop:
             if settings.cluster.address is not None:
-                view.stage("detached: the firm is still trading; `firm stop` ends it, --address auto watches it")
+                view.stage(
+                    "detached: the firm is still trading; `firm stop` ends it, --address auto watches it"
+                )
                 return 0
             request_stop(plan.directory, "interrupted by the operator")
             view.stage("shutting down in good order (Ctrl-C again to leave at once)")

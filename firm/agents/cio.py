@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias, assert_never
 
 from firm import config
 from firm.agents.market import Market
@@ -147,6 +147,8 @@ class Cio:
             case CycleAborted():
                 self._revoked |= {seq: self._open.pop(seq) for seq in sorted(self._revocable)}
                 self._revocable = set()
+            case _ as never:
+                assert_never(never)
 
     def _decide(self, barrier: BarrierClosed) -> list[OrderProposed]:
         equity = self._equity
@@ -175,7 +177,7 @@ class Cio:
                 weight = capped(scale * opinion.conviction, self._settings.max_weight)
                 wanted = target_quantity(weight, equity, prices[i], self._market.instruments[i])
                 self._targets[i] = wanted
-                why = f"{opinion.told()}; weight {weight:+.4f} of equity {equity}"
+                why = f"{opinion.told()}; weight {weight:+.4f} of equity {equity:.2f}"
             if restraint:
                 wanted, why = reduced_only(held, wanted), f"{why}; only reducing: {restraint}"
             proposals += self._proposal(i, prices[i], wanted, why)
@@ -243,5 +245,5 @@ def _gap(run: RiskRunRequested | RiskRunCompleted | RiskRunFailed) -> str | None
             return "the risk run has not come back"
         case RiskRunFailed(reason=reason):
             return f"the risk run failed: {reason}"
-        case RiskRunCompleted():
+        case _:
             return None

@@ -105,6 +105,7 @@ class Risk:
         self._var = settings.var
         self._limits = limits(settings)
         self._losses = LossWatch(settings)
+        self._halted_for_losses = False
         self._market = Market()
         self._book = Book()
         self._request_seq = 0
@@ -171,7 +172,9 @@ class Risk:
                 self._book.halted = reason
             case TradingRearmed():
                 self._book.halted = None
-                self._losses.start_again()
+                if self._halted_for_losses:
+                    self._losses.start_again()
+                    self._halted_for_losses = False
             case BrokerConnected():
                 self._book.broker = "connected, but not reconciled yet"
             case BrokerDisconnected(reason=reason):
@@ -190,7 +193,7 @@ class Risk:
         said: list[RiskHaltRequested | RiskRunRequested] = []
         loss = self._losses.breach(at, mark.equity)
         if loss is not None and self._book.halted is None:
-            self._book.halted = loss
+            self._book.halted, self._halted_for_losses = loss, True
             said.append(RiskHaltRequested(loss))
         history = return_history(self._market.closes(self._var.history_bars + 1), self._var)
         if isinstance(history, str):

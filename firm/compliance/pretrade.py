@@ -17,7 +17,7 @@ MAGNITUDE: Final = 12
 
 
 class Facts(Struct, frozen=True):
-    """What the controls may look at; `mid` and `quoted_at` (ns UTC) are of the order's instrument, or None."""
+    """What the controls may look at; `mid` and `quoted_at` (ns UTC) are the order's instrument's, or None."""
 
     at: int
     instruments: tuple[Instrument, ...]

@@ -63,7 +63,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PENDING_CANCEL: frozenset(_LIVE),
     OrderState.UNKNOWN: frozenset(_LIVE | {OrderState.NOT_ACCEPTED}),
     OrderState.FILLED: frozenset({OrderState.FILLED}),
-    OrderState.CANCELED: frozenset({OrderState.CANCELED, OrderState.FILLED}),  # a fill that was on its way wins
+    OrderState.CANCELED: frozenset(
+        {OrderState.CANCELED, OrderState.FILLED}
+    ),  # a fill that was on its way wins
     OrderState.REJECTED: frozenset({OrderState.REJECTED}),
     OrderState.EXPIRED: frozenset({OrderState.EXPIRED, OrderState.FILLED}),
     OrderState.NOT_ACCEPTED: frozenset({OrderState.NOT_ACCEPTED}),

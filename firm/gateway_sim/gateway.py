@@ -78,6 +78,7 @@ class Gateway:
         self.unknown: dict[str, int] = {}
         self._journal = journal
         self._uncommitted = False
+        self._window: int | None = None
         for command in journal.commands if journal else ():
             brokerage.apply(command)
 
@@ -153,7 +154,8 @@ class Gateway:
         return answers_orders.say_open_orders(self.brokerage, session, everyone=False)
 
     def _cancel_or_refuse(self, session: Session, message: Message, values: Values) -> None:
-        req_id = values.get("reqId")
+        asked = values.get("reqId")
+        req_id = asked if isinstance(asked, int) else -1
         match message.name:
             case "cancelMktData":
                 session.ticks.pop(req_id, None)
@@ -166,17 +168,17 @@ class Gateway:
             case "cancelPositions":
                 session.positions = False
             case "cancelPositionsMulti":
-                session.position_requests.discard(req_id or 0)
+                session.position_requests.discard(req_id)
             case "cancelAccountUpdatesMulti":
-                session.account_requests.discard(req_id or 0)
+                session.account_requests.discard(req_id)
             case "cancelAccountSummary":
-                session.summaries.pop(req_id or 0, None)
+                session.summaries.pop(req_id, None)
             case "cancelPnL" | "cancelPnLSingle":
-                session.pnl.pop(req_id or 0, None)
+                session.pnl.pop(req_id, None)
             case "cancelHeadTimeStamp":
                 pass
             case _:
-                self._refuse(session, message, req_id)
+                self._refuse(session, message, asked)
 
     def _refuse(self, session: Session, message: Message, req_id: int | None) -> None:
         self._note_unknown(message.name)
@@ -197,15 +199,17 @@ class Gateway:
         frame = self.brokerage.next_frame()
         if until is not None and until < self.brokerage.at:
             raise ValueError(f"time cannot go back: until {until}, the clock is at {self.brokerage.at}")
-        window = self._bar_window()
         if frame is not None and (until is None or frame.at <= until):
             advanced = "frame"
             messages = self._apply(Step(frame.at, frame=True))
         else:
             frame, advanced = None, "until"
             messages = self._apply(Step(self.brokerage.at if until is None else until, frame=False))
+        window = self._finished_window(self.brokerage.at)
+        if frame is not None:
+            self._window = frame.at // answers_data.REALTIME_BAR_NS * answers_data.REALTIME_BAR_NS
         for session in self.sessions:
-            if window is not None and window != self._bar_window(self.brokerage.at):
+            if window is not None:
                 answers_data.say_realtime_bars(self.brokerage, session, window)
             if frame is not None:
                 answers_data.say_frame(self.brokerage, session, frame)
@@ -213,13 +217,13 @@ class Gateway:
         left = len(self.brokerage.tape.frames) - self.brokerage.cursor
         return Stepped(self.brokerage.at, advanced, left == 0, left)
 
-    def _bar_window(self, at: int | None = None) -> int | None:
-        """Where the five-second window of `at` begins; of the last frame played if not given, None before."""
-        if at is None:
-            if not self.brokerage.cursor:
-                return None
-            at = self.brokerage.tape.frames[self.brokerage.cursor - 1].at
-        return at // answers_data.REALTIME_BAR_NS * answers_data.REALTIME_BAR_NS
+    def _finished_window(self, at: int) -> int | None:
+        """The start of the five-second window that the clock, now at `at`, has left since it had data."""
+        window = self._window
+        if window is None or at < window + answers_data.REALTIME_BAR_NS:
+            return None
+        self._window = None
+        return window
 
     # durability and delivery
 

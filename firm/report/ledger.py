@@ -230,6 +230,8 @@ class Ledger:
         self.refused[by, name] += 1
         self.refused_by_day[day_of(entry.at)] += 1
         if row is not None:
-            row.state, row.reason = "refused", f"{by}: {name}"
-        seen = (row.seq, row.symbol, row.side.value, row.quantity) if row else (None, "", "", None)
-        self.refusals.append(RefusalRow(entry.at, *seen, by, name, refused.reason))
+            row.state = row.state if row.filled else "refused"
+            row.reason = f"{by}: {name}"
+        order = (row.seq, row.symbol, row.side.value, row.quantity) if row else (None, "", "", None)
+        seq_, symbol, side, quantity = order
+        self.refusals.append(RefusalRow(entry.at, seq_, symbol, side, quantity, by, name, refused.reason))

@@ -135,7 +135,7 @@ class Book:
         return float(self.mark.prices[instrument] * self.instruments[instrument].multiplier)
 
     def exposures(self, order: Proposed | None = None) -> NDArray[np.float64]:
-        """Signed market values float64[n] of the positions; with `order`, as if it and all approved filled."""
+        """Signed market values float64[n] of the positions; with `order`, as if it and all approved fill."""
         quantities = dict(self.held)
         if order is not None:
             changes = [(a.instrument, a.side, a.remaining) for a in self.approvals.values()]

@@ -67,7 +67,7 @@ def return_history(closes: Matrix, settings: config.Var) -> ReturnHistory | str:
 
     An instrument is measured if it has enough returns in the window and did not stand still (a stale price is
     no safety); bars in which one of those has no return are left out for all, so that every scenario is a
-    whole one. Enough is `min_history_bars`, and never less than the tail, the covariance and the factors need.
+    whole one. Enough is `min_history_bars`, and never less than tail, covariance and factors need.
     """
     tail = ceil(round(1 / (1 - settings.confidence), 6))
     needed = max(settings.min_history_bars, MINIMUM_DAYS, tail, settings.factors + 1)

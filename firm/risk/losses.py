@@ -13,7 +13,7 @@ class LossWatch:
 
     A day is a UTC date (US sessions do not cross midnight UTC); its loss counts from the equity at the last
     decision of the day before, or at the first decision of the run. When a person re-arms trading after a
-    halt, both measures start again from the equity at that time: otherwise the same loss would halt at once.
+    halt for losses, both start again from the last equity: otherwise the same loss would halt again at once.
     """
 
     def __init__(self, settings: config.Risk) -> None:

@@ -32,7 +32,7 @@ _DEGREES_MAX = 200
 _Input1 = types.Array(types.float64, 1, "C", readonly=True)
 _Input2 = types.Array(types.float64, 2, "C", readonly=True)
 _SIGNATURE = types.void(
-    types.float64[:, ::1],  # out: pnl
+    types.float64[:, ::1],  # out: total, zero on entry
     types.float64[:, :, ::1],  # out: columns
     types.int64,  # first block
     _Input2,
@@ -47,15 +47,10 @@ _SIGNATURE = types.void(
 
 
 @lane_loop
-def _start_returns(x: Matrix, normals: Matrix, q: int, deviation: float) -> None:
-    """x[q] <- the idiosyncratic part."""
+def _factor_returns(x: Matrix, q: int, deviation: float, loadings: Matrix, i: int, f: Matrix) -> None:
+    """x[q] <- deviation x[q] + loadings[i] f, one factor after the other, four in a pass over the lanes."""
     for lane in range(BLOCK):
-        x[q, lane] = deviation * normals[q, lane]
-
-
-@lane_loop
-def _add_factors(x: Matrix, q: int, f: Matrix, loadings: Matrix, i: int) -> None:
-    """x[q] += loadings[i] f, one factor after the other, four in a pass over the lanes."""
+        x[q, lane] *= deviation
     for k in range(0, f.shape[0], 4):
         l0, l1, l2, l3 = loadings[i, k], loadings[i, k + 1], loadings[i, k + 2], loadings[i, k + 3]
         for lane in range(BLOCK):
@@ -66,24 +61,14 @@ def _add_factors(x: Matrix, q: int, f: Matrix, loadings: Matrix, i: int) -> None
 
 
 @lane_loop
-def _to_pnl(x: Matrix, q: int, scale: Vector, pnl: Vector, drift: float, exposure: float) -> None:
-    """x[q] <- the P&L of the instrument, and pnl += it."""
+def _add_pnl(
+    total: Matrix, block: int, x: Matrix, q: int, scale: Vector, drift: float, exposure: float
+) -> None:
+    """x[q] <- the P&L of the instrument, and total[block] += it."""
     for lane in range(BLOCK):
         value = exposure * expm1(fma(scale[lane], x[q, lane], drift))
         x[q, lane] = value
-        pnl[lane] += value
-
-
-@lane_loop
-def _clear(pnl: Vector) -> None:
-    for lane in range(BLOCK):
-        pnl[lane] = 0.0
-
-
-@lane_loop
-def _store_total(out: Matrix, block: int, pnl: Vector) -> None:
-    for lane in range(BLOCK):
-        out[block, lane] = pnl[lane]
+        total[block, lane] += value
 
 
 @lane_loop
@@ -93,7 +78,7 @@ def _store_column(columns: Any, i: int, block: int, x: Matrix, q: int) -> None:
 
 
 def _pnl_blocks(
-    out: Matrix,
+    total: Matrix,
     columns: Any,
     first_block: int,
     loadings: Matrix,
@@ -104,7 +89,7 @@ def _pnl_blocks(
     k0: int,
     k1: int,
 ) -> None:
-    """Fill out[block, lane], and columns[instrument, block, lane] if it has room for the instruments.
+    """Add to total[block, lane], and fill columns[instrument, block, lane] as far as it has instruments.
 
     Instruments and factors come in multiples of four (padded with zeros): four normals a counter.
     """
@@ -113,24 +98,20 @@ def _pnl_blocks(
     f = np.empty((factors, BLOCK))
     x = np.empty((4, BLOCK))
     scale = np.empty(BLOCK)
-    pnl = np.empty(BLOCK)
-    for block in range(out.shape[0]):
+    for block in range(total.shape[0]):
         first = np.uint64((first_block + block) * BLOCK)
         for k in range(0, factors, 4):
             fill_words(words, first, np.uint64(k // 4), FACTORS, k0, k1)
             fill_normals(f, k, words)
         fill_student_scale(scale, words, first, half_nu, k0, k1)
-        _clear(pnl)
         for i in range(0, n, 4):
             fill_words(words, first, np.uint64(i // 4), IDIOSYNCRATIC, k0, k1)
             fill_normals(x, 0, words)
             for q in range(4):
-                _start_returns(x, x, q, idiosyncratic[i + q])
-                _add_factors(x, q, f, loadings, i + q)
-                _to_pnl(x, q, scale, pnl, drift[i + q], exposures[i + q])
+                _factor_returns(x, q, idiosyncratic[i + q], loadings, i + q, f)
+                _add_pnl(total, block, x, q, scale, drift[i + q], exposures[i + q])
                 if i + q < columns.shape[0]:
                     _store_column(columns, i + q, block, x, q)
-        _store_total(out, block, pnl)
 
 
 @cache
@@ -245,7 +226,7 @@ def _run(
             f"found {degrees_of_freedom}"
         )
     k0, k1 = key_words(seed)
-    total = np.empty((blocks, BLOCK))
+    total = np.zeros((blocks, BLOCK))
     each = np.empty((columns, blocks, BLOCK))
     padded = [_padded(values) for values in book]
     _compiled()(total, each, first_block, *padded, degrees_of_freedom // 2, k0, k1)

@@ -1,15 +1,19 @@
+from collections.abc import Sequence
 from decimal import Decimal
+from random import Random
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telling import tell
+from telling import entries, tell
 
 from firm import config
 from firm.agents.cio import Cio
 from firm.domain.instrument import Instrument
 from firm.domain.order import OrderType, Side, TimeInForce
+from firm.events import Event
 from firm.events.market import QUOTE, market_data
 from firm.events.orders import (
     Approved,
@@ -23,7 +27,7 @@ from firm.events.orders import (
 )
 from firm.events.risk import BookMarked, PositionChanged, RiskRunCompleted, RiskRunFailed, RiskRunRequested
 from firm.events.scheduled import Occasion, ScheduledTick
-from firm.events.signals import BarrierClosed, Signal, View
+from firm.events.signals import BarrierClosed, LateAnswer, Signal, View
 from firm.events.system import (
     BrokerDisconnected,
     CycleAborted,
@@ -34,6 +38,8 @@ from firm.events.system import (
     TradingHalted,
     TradingRearmed,
 )
+
+Answers: TypeAlias = dict[tuple[str, str], list[float]]
 
 SYMBOLS = ("A", "B", "C")
 PRICES = (100.0, 50.0, 20.0)
@@ -47,7 +53,7 @@ OPENED = CycleOpened(1, CycleKind.DECISION, 1)
 DECIDE = ScheduledTick(Occasion.DECIDE)
 
 
-def instrument(index, symbol, multiplier=1):
+def instrument(index: int, symbol: str, multiplier: int = 1):
     return Instrument(
         index, symbol, 100 + index, "STK", "SMART", "USD", Decimal(multiplier), Decimal("0.01"), Decimal(1)
     )
@@ -56,40 +62,45 @@ def instrument(index, symbol, multiplier=1):
 RESOLVED = InstrumentsResolved(tuple(instrument(i, symbol) for i, symbol in enumerate(SYMBOLS)))
 
 
-def quotes(prices=PRICES):
+def quotes(prices: tuple[float | None, ...] = PRICES):
     rows = [(i, p - 0.01, p + 0.01, 100, 100) for i, p in enumerate(prices) if p is not None]
     return market_data(np.array(rows, dtype=QUOTE))
 
 
-def marked(*held, equity=100_000):
+def marked(*held: int, equity: int = 100_000):
     quantities = tuple(Decimal(q) for q in held or (0, 0, 0))
     return BookMarked(ZERO, Decimal(equity), ZERO, ZERO, ZERO, ZERO, ZERO, quantities, ())
 
 
-def think(unit, *views, agent="momentum"):
+def think(unit: str, *views: tuple[str, float], agent: str = "momentum"):
     directed = tuple(View(SYMBOLS.index(s), (c > 0) - (c < 0), abs(c)) for s, c in views)
     return Signal(agent, unit, directed, 5, "why")
 
 
-def flat(unit, agent="momentum"):
+def flat(unit: str, agent: str = "momentum"):
     return Signal(agent, unit, (), 5, "inside band")
 
 
-def closed(answered=3, missing=()):
+def closed(answered: int = 3, missing: Sequence[tuple[str, str]] = ()):
     return BarrierClosed(answered + len(missing), answered, tuple(missing))
 
 
-def a_cio(*known, quorum=0.5):
+def a_cio(*known: Event, quorum: float = 0.5):
     cio = Cio(SETTINGS, quorum)
     assert tell(cio, RESOLVED, quotes(), *(known or (marked(),))) == []
     return cio
 
 
-def cycle(cio, *signals, missing=(), risk=(REQUESTED, COMPLETED)):
+def cycle(
+    cio: Cio,
+    *signals: Signal,
+    missing: Sequence[tuple[str, str]] = (),
+    risk: Sequence[Event] = (REQUESTED, COMPLETED),
+):
     return tell(cio, OPENED, DECIDE, *risk, *signals, closed(len(signals), missing))
 
 
-def orders(said):
+def orders(said: list[Event]):
     return [
         (SYMBOLS[e.order.instrument], str(e.order.side), int(e.order.quantity), str(e.order.reference_price))
         for e in said
@@ -99,12 +110,12 @@ def orders(said):
 CONVINCED = think("A", ("A", 0.5)), think("B", ("B", -0.25)), flat("C")
 
 
-def approved(seq, symbol, side, quantity):
+def approved(seq: int, symbol: str, side: Side, quantity: int):
     order = Approved(SYMBOLS.index(symbol), side, Decimal(quantity), Decimal(1))
     return OrderApproved(seq, order)
 
 
-def submitted(seq):
+def submitted(seq: int):
     child = Child(0, 100, Side.BUY, Decimal(1), OrderType.LIMIT, Decimal(1), TimeInForce.DAY)
     return OrderSubmitted(seq, "limit", child)
 
@@ -115,11 +126,13 @@ def test_conviction_becomes_weight_and_weight_becomes_lots():
     assert said == [
         OrderProposed(
             Proposed(0, Side.BUY, Decimal(400), Decimal("100.00")),
-            "A: conviction +0.500 from momentum +0.500 (1); weight +0.4000 of equity 100000; target 400, held 0",
+            "A: conviction +0.500 from momentum +0.500 (1); weight +0.4000 of equity 100000.00; "
+            "target 400, held 0",
         ),
         OrderProposed(
             Proposed(1, Side.SELL, Decimal(500), Decimal("50.00")),
-            "B: conviction -0.250 from momentum -0.250 (1); weight -0.2500 of equity 100000; target -500, held 0",
+            "B: conviction -0.250 from momentum -0.250 (1); weight -0.2500 of equity 100000.00; "
+            "target -500, held 0",
         ),
     ]
 
@@ -188,7 +201,7 @@ def test_when_nobody_was_asked_nothing_is_proposed():
 
 
 @pytest.mark.parametrize("price", [None, 0.012])
-def test_an_instrument_without_a_price_is_left_out(price):
+def test_an_instrument_without_a_price_is_left_out(price: float | None):
     cio = Cio(SETTINGS, 0.5)
     tiny = Instrument(0, "A", 1, "STK", "X", "USD", Decimal(1), Decimal("0.05"), Decimal(1))
     tell(cio, InstrumentsResolved((tiny, *RESOLVED.instruments[1:])), quotes((price, *PRICES[1:])), marked())
@@ -278,7 +291,7 @@ def test_at_quorum_exactly_business_goes_on():
         ((REQUESTED,), "the risk run has not come back"),
     ],
 )
-def test_without_risk_figures_only_risk_is_reduced_in_that_cycle(risk, why):
+def test_without_risk_figures_only_risk_is_reduced_in_that_cycle(risk: Sequence[Event], why: str):
     cio = a_cio(marked(500, 300, 0))
 
     said = cycle(cio, *CONVINCED, risk=risk)
@@ -337,7 +350,7 @@ def test_while_the_broker_is_away_nothing_is_proposed_until_reconciled():
         ((CycleOpened(2, CycleKind.REACTION, 1), CycleAborted("execution", 12, "bug", 11)), ["B"]),
     ],
 )
-def test_an_instrument_with_an_open_order_is_left_alone(fate, symbols):
+def test_an_instrument_with_an_open_order_is_left_alone(fate: tuple[Event, ...], symbols: list[str]):
     cio = a_cio()
     tell(cio, approved(9, "A", Side.BUY, 400), *fate)
 
@@ -372,6 +385,13 @@ def test_a_timer_that_rings_within_a_cycle_changes_nothing():
     assert len(said) == 2
 
 
+def test_an_event_it_does_not_hear_is_a_bug():
+    (entry,) = entries(LateAnswer("momentum", "A", 1))
+
+    with pytest.raises(AssertionError):
+        Cio(SETTINGS, 0.5).handle(entry)
+
+
 units = [("momentum", s) for s in SYMBOLS] + [("stat_arb", p) for p in ("A/B", "A/C", "B/C")]
 books = st.tuples(*[st.integers(-3000, 3000)] * 3)
 opinion = st.floats(-1, 1)
@@ -380,7 +400,7 @@ answers = st.fixed_dictionaries(
 )
 
 
-def spoken(answered):
+def spoken(answered: Answers):
     said = []
     for (agent, unit), convictions in answered.items():
         legs = unit.split("/")
@@ -389,7 +409,7 @@ def spoken(answered):
     return said
 
 
-def after(held, said):
+def after(held: Sequence[int], said: list[Event]):
     position = dict(enumerate(held))
     for event in said:
         position[event.order.instrument] += event.order.side.sign * int(event.order.quantity)
@@ -398,7 +418,9 @@ def after(held, said):
 
 @settings(max_examples=100, deadline=None)
 @given(books, answers, st.randoms(use_true_random=False))
-def test_the_order_of_the_signals_within_a_cycle_does_not_matter(held, answered, random):
+def test_the_order_of_the_signals_within_a_cycle_does_not_matter(
+    held: tuple[int, ...], answered: Answers, random: Random
+):
     signals = spoken(answered)
     missing = [u for u in units if u not in answered]
 
@@ -410,7 +432,7 @@ def test_the_order_of_the_signals_within_a_cycle_does_not_matter(held, answered,
 
 @settings(max_examples=100, deadline=None)
 @given(books, answers)
-def test_what_a_missing_unit_touches_never_grows_nor_flips(held, answered):
+def test_what_a_missing_unit_touches_never_grows_nor_flips(held: tuple[int, ...], answered: Answers):
     missing = [u for u in units if u not in answered]
 
     position = after(held, cycle(a_cio(marked(*held), quorum=0.0), *spoken(answered), missing=missing))
@@ -422,7 +444,7 @@ def test_what_a_missing_unit_touches_never_grows_nor_flips(held, answered):
 
 @settings(max_examples=100, deadline=None)
 @given(books, answers)
-def test_below_quorum_no_position_grows_nor_flips(held, answered):
+def test_below_quorum_no_position_grows_nor_flips(held: tuple[int, ...], answered: Answers):
     missing = [u for u in units if u not in answered]
 
     said = cycle(a_cio(marked(*held), quorum=1.0), *spoken(answered), missing=missing or [("momentum", "D")])
@@ -433,7 +455,9 @@ def test_below_quorum_no_position_grows_nor_flips(held, answered):
 
 @settings(max_examples=100, deadline=None)
 @given(books, answers)
-def test_what_is_ordered_is_within_the_weights_and_worth_the_trouble(held, answered):
+def test_what_is_ordered_is_within_the_weights_and_worth_the_trouble(
+    held: tuple[int, ...], answered: Answers
+):
     missing = [u for u in units if u not in answered]
 
     said = cycle(a_cio(marked(*held)), *spoken(answered), missing=missing)

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.stats import norm
 
@@ -13,13 +14,13 @@ from firm.events.signals import Signal, View
 SETTINGS = config.Momentum(lookback_bars=24, skip_bars=4, volatility_bars=12)
 
 
-def window(**closes):
+def window(**closes: npt.ArrayLike):
     matrix = np.column_stack([np.asarray(column, np.float64) for column in closes.values()])
     matrix.flags.writeable = False
     return MarketWindow(tuple(closes), np.arange(len(matrix), dtype=np.int64), matrix)
 
 
-def walk(seed, bars=40, drift=0.0):
+def walk(seed: int, bars: int = 40, drift: float = 0.0):
     print("seed", seed)
     return 100 * np.exp(np.cumsum(drift + 0.01 * np.random.default_rng(seed).standard_normal(bars)))
 
@@ -82,7 +83,7 @@ def test_one_bar_less_than_needed_says_so_instead_of_guessing():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
-def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad):
+def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad: float):
     closes = walk(4)
     closes[-20] = bad
 
@@ -128,7 +129,7 @@ def test_a_symbol_that_is_not_there_is_refused_with_those_that_are():
 
 
 @pytest.mark.parametrize(("skip", "volatility"), [(24, 12), (4, 1)])
-def test_parameters_that_leave_nothing_to_measure_are_refused(skip, volatility):
+def test_parameters_that_leave_nothing_to_measure_are_refused(skip: int, volatility: int):
     with pytest.raises(
         ConfigError, match=f"found skip_bars {skip}, lookback_bars 24, volatility_bars {volatility}"
     ):

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,14 +9,14 @@ from statsmodels.tsa.stattools import adfuller, coint
 
 from firm import config
 from firm.agents.signals.signal_agent import MarketWindow
-from firm.agents.signals.stat_arb import Reversion, StatArb, adf, fit_spread
+from firm.agents.signals.stat_arb import Reversion, StatArb, Vector, adf, fit_spread
 from firm.errors import ConfigError, UnknownInstrument
 from firm.events.signals import Signal
 
 BARS = 250
 
 
-def setup(**changes):
+def setup(**changes: object):
     values = {
         "pairs": "all",
         "lookback_bars": BARS,
@@ -27,13 +28,13 @@ def setup(**changes):
     return config.StatArb.model_validate(values | changes)
 
 
-def window(**closes):
+def window(**closes: npt.ArrayLike):
     matrix = np.column_stack([np.asarray(column, np.float64) for column in closes.values()])
     matrix.flags.writeable = False
     return MarketWindow(tuple(closes), np.arange(len(matrix), dtype=np.int64), matrix)
 
 
-def tied(seed, hedge=1.0, last=0.0, pull=0.5, bars=BARS):
+def tied(seed: int, hedge: float = 1.0, last: float = 0.0, pull: float = 0.5, bars: int = BARS):
     """Log prices of two legs: `b` wanders, `a` follows `hedge * b` with noise that ends at about `last`."""
     print("seed", seed)
     draws = np.random.default_rng(seed).standard_normal((2, bars))
@@ -45,14 +46,14 @@ def tied(seed, hedge=1.0, last=0.0, pull=0.5, bars=BARS):
     return 1 + hedge * b + noise, b
 
 
-def opinion(a, b, **changes):
+def opinion(a: Vector, b: Vector, **changes: object):
     return StatArb(setup(**changes)).signal(window(A=np.exp(a), B=np.exp(b)), "A/B")
 
 
 @pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
 @pytest.mark.parametrize("lags", [0, 1, 2, 5])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_adf_statistic_is_the_one_of_statsmodels(lags, seed):
+def test_the_adf_statistic_is_the_one_of_statsmodels(lags: int, seed: int):
     print("seed", seed)
     series = np.cumsum(np.random.default_rng(seed).standard_normal(BARS))
 
@@ -64,7 +65,7 @@ def test_the_adf_statistic_is_the_one_of_statsmodels(lags, seed):
 
 @pytest.mark.parametrize("lags", [0, 1, 4])
 @pytest.mark.parametrize("hedge", [0.3, 1.0, 2.5])
-def test_the_two_step_test_is_the_one_of_statsmodels(lags, hedge):
+def test_the_two_step_test_is_the_one_of_statsmodels(lags: int, hedge: float):
     a, b = tied(4, hedge)
 
     spread = fit_spread(a, b)
@@ -97,7 +98,7 @@ def test_a_half_life_is_told_from_the_pull():
 
 
 @pytest.mark.parametrize(("last", "direction"), [(0.2, -1), (-0.2, 1)])
-def test_the_dear_leg_is_sold_and_the_cheap_one_bought(last, direction):
+def test_the_dear_leg_is_sold_and_the_cheap_one_bought(last: float, direction: int):
     first, second = opinion(*tied(6, last=last)).views
 
     assert (first.instrument, first.direction) == (0, direction)
@@ -105,7 +106,7 @@ def test_the_dear_leg_is_sold_and_the_cheap_one_bought(last, direction):
 
 
 @pytest.mark.parametrize("hedge", [0.4, 2.5])
-def test_the_legs_stand_in_the_hedge_ratio_and_the_bigger_has_the_full_conviction(hedge):
+def test_the_legs_stand_in_the_hedge_ratio_and_the_bigger_has_the_full_conviction(hedge: float):
     a, b = tied(7, hedge, last=0.2)
     spread = fit_spread(a, b)
     assert spread is not None
@@ -139,8 +140,8 @@ def test_inside_the_band_it_answers_without_a_view():
 
 def test_two_walks_that_have_nothing_to_do_with_each_other_get_no_view():
     print("seed", 12)
-    a, b = np.cumsum(0.01 * np.random.default_rng(12).standard_normal((2, BARS)), axis=1)
-    a, b = a, b + 0.5 * a
+    a, own = np.cumsum(0.01 * np.random.default_rng(12).standard_normal((2, BARS)), axis=1)
+    b = own + 0.5 * a
 
     signal = opinion(a, b)
 
@@ -160,7 +161,7 @@ def test_prices_that_mirror_each_other_are_not_a_pair_to_hold():
 
 
 @pytest.mark.parametrize("which", ["still first", "still second", "the same"])
-def test_legs_without_a_spread_get_a_reason(which):
+def test_legs_without_a_spread_get_a_reason(which: str):
     a, b = tied(11)
     still = np.full(BARS, 3.0)
     legs = {"still first": (still, b), "still second": (a, still), "the same": (a, a + 0.1)}
@@ -189,7 +190,7 @@ def test_a_spread_that_alternates_exactly_has_no_statistic_and_so_no_view():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -5.0])
 @pytest.mark.parametrize("leg", ["A", "B"])
-def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad, leg):
+def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad: float, leg: str):
     a, b = tied(13)
     closes = {"A": np.exp(a), "B": np.exp(b)}
     closes[leg][100] = bad
@@ -222,7 +223,9 @@ def test_the_opinion_on_a_pair_does_not_depend_on_what_else_is_asked_or_known():
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.1, 4), st.floats(-0.3, 0.3), st.integers(0, 3))
-def test_convictions_are_between_nothing_and_everything_and_the_legs_are_opposed(seed, hedge, last, lags):
+def test_convictions_are_between_nothing_and_everything_and_the_legs_are_opposed(
+    seed: int, hedge: float, last: float, lags: int
+):
     signal = opinion(*tied(seed, hedge, last), adf_lags=lags)
 
     assert len(signal.views) in (0, 2)
@@ -246,12 +249,12 @@ def test_listed_pairs_are_the_units_and_a_stranger_is_refused_with_what_exists()
 
 
 @pytest.mark.parametrize("pairs", [("KO",), ("KO/",), ("/KO",), ("KO/KO",), ("KO/PEP", "KO/PEP")])
-def test_what_is_not_a_pair_is_refused(pairs):
+def test_what_is_not_a_pair_is_refused(pairs: tuple[str, ...]):
     with pytest.raises(ConfigError, match=f"found '{pairs[0]}' in"):
         StatArb(setup(pairs=pairs))
 
 
 @pytest.mark.parametrize("changes", [{"full_z": 1.0}, {"lookback_bars": 13, "adf_lags": 2}])
-def test_parameters_that_leave_nothing_to_decide_are_refused(changes):
+def test_parameters_that_leave_nothing_to_decide_are_refused(changes: object):
     with pytest.raises(ConfigError, match="stat_arb needs full_z above entry_z"):
         StatArb(setup(**changes))

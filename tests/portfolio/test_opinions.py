@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from random import Random
+from typing import TypeAlias
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,15 +10,17 @@ from firm.errors import ConfigError
 from firm.events.signals import Signal, View
 from firm.portfolio.opinions import FLAT, Opinion, Share, opinions, touched_by
 
+Heard: TypeAlias = dict[tuple[str, str], list[tuple[int, float]]]
+
 SYMBOLS = ("A", "B", "C")
 WEIGHTS = {"momentum": 1.0, "stat_arb": 3.0}
 
 
-def signal(agent, unit, *views):
+def signal(agent: str, unit: str, *views: tuple[int, float]):
     return Signal(agent, unit, tuple(View(i, (c > 0) - (c < 0), abs(c)) for i, c in views), 5, "why")
 
 
-def convictions(signals, missing=()):
+def convictions(signals: Sequence[Signal], missing: Sequence[tuple[str, str]] = ()):
     return {i: opinion.conviction for i, opinion in opinions(signals, missing, SYMBOLS, WEIGHTS).items()}
 
 
@@ -99,7 +105,7 @@ said = st.dictionaries(
 
 
 @given(said, st.randoms(use_true_random=False))
-def test_the_order_in_which_signals_are_listed_does_not_matter(heard, random):
+def test_the_order_in_which_signals_are_listed_does_not_matter(heard: Heard, random: Random):
     signals = [signal(agent, unit, *spoken) for (agent, unit), spoken in heard.items()]
     shuffled = random.sample(signals, len(signals))
 
@@ -107,7 +113,7 @@ def test_the_order_in_which_signals_are_listed_does_not_matter(heard, random):
 
 
 @given(said)
-def test_together_nobody_is_surer_than_sure(heard):
+def test_together_nobody_is_surer_than_sure(heard: Heard):
     signals = [signal(agent, unit, *spoken) for (agent, unit), spoken in heard.items()]
 
     assert all(abs(c) <= 1 + 1e-12 for c in convictions(signals).values())

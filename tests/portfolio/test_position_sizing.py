@@ -20,7 +20,7 @@ equities = st.decimals("0.01", 10_000_000, places=2)
 prices = st.decimals("0.01", 5_000, places=2)
 
 
-def contract(lot="1", multiplier="1"):
+def contract(lot: str = "1", multiplier: str = "1"):
     return Instrument(0, "A", 1, "STK", "SMART", "USD", Decimal(multiplier), Decimal("0.01"), Decimal(lot))
 
 
@@ -51,7 +51,9 @@ def test_no_conviction_is_no_exposure():
 
 
 @given(convictions, convictions, st.floats(0, 2), st.floats(0.01, 2))
-def test_the_whole_never_exceeds_the_target_and_is_never_levered(decided, alone, taken, target):
+def test_the_whole_never_exceeds_the_target_and_is_never_levered(
+    decided: list[float], alone: list[float], taken: float, target: float
+):
     scale = exposure_scale(decided, alone, taken, target)
     gross = scale * sum(abs(c) for c in decided)
 
@@ -60,7 +62,9 @@ def test_the_whole_never_exceeds_the_target_and_is_never_levered(decided, alone,
 
 
 @given(convictions, convictions, st.floats(-1, 1), st.floats(0, 2), st.floats(0.01, 2))
-def test_leaving_one_more_alone_never_gives_the_others_more(decided, alone, one, taken, target):
+def test_leaving_one_more_alone_never_gives_the_others_more(
+    decided: list[float], alone: list[float], one: float, taken: float, target: float
+):
     before = exposure_scale(decided, alone, taken, target)
 
     assert exposure_scale(decided, [*alone, one], taken, target) <= before * (1 + 1e-12)
@@ -84,7 +88,9 @@ def test_a_weight_is_cut_to_its_cap_on_both_sides():
         (-0.00001, "1000", "1", "1", "1", "0"),
     ],
 )
-def test_a_weight_becomes_lots_by_hand(weight, equity, price, lot, multiplier, quantity):
+def test_a_weight_becomes_lots_by_hand(
+    weight: float, equity: str, price: str, lot: str, multiplier: str, quantity: str
+):
     found = target_quantity(weight, Decimal(equity), Decimal(price), contract(lot, multiplier))
 
     assert found == Decimal(quantity)
@@ -93,7 +99,7 @@ def test_a_weight_becomes_lots_by_hand(weight, equity, price, lot, multiplier, q
 
 @given(weights, equities, prices, contracts)
 def test_a_target_is_on_the_lot_grid_of_the_right_sign_and_within_its_weight(
-    weight, equity, price, instrument
+    weight: float, equity: Decimal, price: Decimal, instrument: Instrument
 ):
     quantity = target_quantity(weight, equity, price, instrument)
 
@@ -103,7 +109,9 @@ def test_a_target_is_on_the_lot_grid_of_the_right_sign_and_within_its_weight(
 
 
 @given(weights, weights, equities, prices, contracts)
-def test_more_weight_is_never_less_quantity(one, other, equity, price, instrument):
+def test_more_weight_is_never_less_quantity(
+    one: float, other: float, equity: Decimal, price: Decimal, instrument: Instrument
+):
     low, high = sorted((one, other))
 
     assert target_quantity(low, equity, price, instrument) <= target_quantity(high, equity, price, instrument)
@@ -112,13 +120,13 @@ def test_more_weight_is_never_less_quantity(one, other, equity, price, instrumen
 @pytest.mark.parametrize(
     ("equity", "price", "needs"), [("0", "1", "equity, found 0"), ("1", "0", "price, found 0")]
 )
-def test_sizing_without_equity_or_price_is_a_bug(equity, price, needs):
+def test_sizing_without_equity_or_price_is_a_bug(equity: str, price: str, needs: str):
     with pytest.raises(AssertionError, match=f"needs .*{needs}"):
         target_quantity(0.1, Decimal(equity), Decimal(price), contract())
 
 
 @given(quantities, quantities)
-def test_only_reducing_never_enlarges_nor_flips(held, wanted):
+def test_only_reducing_never_enlarges_nor_flips(held: Decimal, wanted: Decimal):
     after = reduced_only(held, wanted)
 
     assert abs(after) <= abs(held)
@@ -128,7 +136,9 @@ def test_only_reducing_never_enlarges_nor_flips(held, wanted):
 
 
 @given(quantities, quantities, contracts)
-def test_a_change_is_on_the_grid_and_never_goes_beyond_what_is_wanted(held, wanted, instrument):
+def test_a_change_is_on_the_grid_and_never_goes_beyond_what_is_wanted(
+    held: Decimal, wanted: Decimal, instrument: Instrument
+):
     change = change_of_position(held, wanted, instrument)
 
     assert change % instrument.lot_size == 0

@@ -1,8 +1,8 @@
 """VaR and ES against published numbers, the axioms of risk measures, and each other.
 
-Sources of the tables: Hull, Options Futures and Other Derivatives (OFOD) and Risk Management and Financial Institutions
-(RMFI); McNeil, Frey and Embrechts, Quantitative Risk Management (QRM); Jorion, Value at Risk. QRM and Jorion
-rows are closed formulas recomputed here, cited from memory.
+Sources of the tables: Hull, Options, Futures and Other Derivatives (OFOD) and Risk Management and Financial
+Institutions (RMFI); McNeil, Frey and Embrechts, Quantitative Risk Management (QRM); Jorion, Value at Risk.
+The QRM and Jorion rows are closed formulas, recomputed independently but not checked against the printed books.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def correlated_returns(days: int, n: int, seed: int = 5) -> Array:
     [([10e6, 0.0], 1_473_621), ([0.0, 5e6], 368_405), ([10e6, 5e6], 1_622_657)],
 )
 def test_hull_two_stock_example_over_ten_days(exposures: list[float], published: float):
-    # Source: Hull OFOD, model-building approach: $10M Microsoft at 2 %, $5M AT&T at 1 % a day, correlation 0.3.
+    # Source: Hull OFOD, model building: $10M Microsoft at 2 % a day, $5M AT&T at 1 %, correlation 0.3.
     daily = parametric_var(covariance([0.02, 0.01], 0.3), np.array(exposures), HULL_CONFIDENCE)
 
     assert daily.scaled(10).var == pytest.approx(published, abs=2)
@@ -121,8 +121,9 @@ def test_hull_var_is_not_subadditive_but_es_is():
 
 
 def test_hull_four_index_historical_simulation_in_both_conventions():
-    # Source: Hull RMFI, four-index example: the worst of 500 scenarios in $000; the milder ones are filled in.
-    losses = np.concatenate([[477.841, 345.435, 282.204, 277.041, 253.385], np.linspace(217.0, -300.0, 495)])
+    # Source: Hull RMFI, four-index example: the worst of 500 scenarios in $000; the milder ones are ours.
+    published = [477.841, 345.435, 282.204, 277.041, 253.385]
+    losses = np.concatenate([published, np.linspace(217.0, -300.0, 495)])
 
     hull = historical_var(-losses, 0.99, convention="mth_worst")
     ours = historical_var(-losses, 0.99)
@@ -342,7 +343,7 @@ def test_a_negative_variance_of_the_book_is_refused_not_taken_for_no_risk():
     impossible = np.array([[1.0, -0.9, -0.9], [-0.9, 1.0, -0.9], [-0.9, -0.9, 1.0]])
 
     with pytest.raises(
-        DataError, match="variance of at least 0, found -2.4; it is not positive semi-definite"
+        DataError, match=r"variance of at least 0, found -2\.4; it is not positive semi-definite"
     ):
         parametric_var(impossible, np.ones(3), 0.99)
 

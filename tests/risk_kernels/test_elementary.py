@@ -32,7 +32,7 @@ def test_expm1_keeps_nan():
 
 def test_a_fused_multiply_add_rounds_once():
     @njit
-    def fused(a, b, c):
+    def fused(a: float, b: float, c: float) -> float:
         return fma(a, b, c)
 
     a = 1.0 + 2.0**-30
@@ -55,7 +55,7 @@ def test_bits_and_doubles_are_the_same_thing():
 
 def test_the_square_root_is_that_of_the_library():
     @njit
-    def root(x):
+    def root(x: float) -> float:
         return square_root(x)
 
     assert root(2.0) == math.sqrt(2.0)

@@ -1,4 +1,4 @@
-"""The numeric fingerprint: stable between processes that pin their numeric environment, as `import firm` does.
+"""The fingerprint is stable between processes that pin their numeric environment, as `import firm` does.
 
 This test process may have imported numpy before `firm`; its own fingerprint then is another one, rightly.
 """

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from independent import scenario_returns
 
-from firm.risk_kernels.montecarlo import BLOCK, _pnl_blocks, scenario_columns, scenario_pnl
+from firm.risk_kernels.montecarlo import BLOCK, _compiled, _pnl_blocks, scenario_columns, scenario_pnl
 from firm.risk_kernels.philox import key_words
 
 SEED = 0x1234_5678_9ABC_DEF0
@@ -72,7 +72,7 @@ def test_the_kernel_agrees_with_the_definition(n: int, k: int, first_block: int,
 def test_the_compiled_kernel_gives_the_bits_of_its_python_source():
     k0, k1 = key_words(SEED)
     positions = book(8, 4)
-    total, each = np.empty((2, BLOCK)), np.empty((8, 2, BLOCK))
+    total, each = np.zeros((2, BLOCK)), np.empty((8, 2, BLOCK))
 
     _pnl_blocks(total, each, 5, *positions.arrays(), 2, k0, k1)
 
@@ -132,6 +132,28 @@ def test_read_only_arrays_are_accepted_and_give_the_same():
         values.flags.writeable = False
 
     assert np.array_equal(frozen.pnl(0, 2), SEVEN.pnl(0, 2))
+
+
+def test_arrays_that_start_in_the_middle_of_a_word_are_accepted():
+    def shifted(values: Array) -> Array:
+        return np.frombuffer(b"x" + values.tobytes(), np.float64, offset=1).reshape(values.shape)
+
+    unaligned = LinearBook(*(shifted(values) for values in SEVEN.arrays()))
+
+    assert not unaligned.drift.flags.aligned
+    assert np.array_equal(unaligned.pnl(0, 2), SEVEN.pnl(0, 2))
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_kernel_is_compiled_once_for_writable_and_read_only_arrays(writable: bool):
+    positions, total = book(8, 4), np.zeros((1, BLOCK))
+    for values in positions.arrays():
+        values.flags.writeable = writable
+
+    _compiled()(total, np.empty((0, 1, BLOCK)), 0, *positions.arrays(), 0, *key_words(SEED))
+
+    assert np.array_equal(total.ravel(), positions.pnl(0, 1))
+    assert len(_compiled().signatures) == 1
 
 
 def test_seeds_give_different_scenarios():

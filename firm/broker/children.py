@@ -1,0 +1,142 @@
+"""The firm's own orders at the broker and their many names: child_seq, permId, orderRef, order id. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from firm.domain.order import TERMINAL, OrderState, advance
+from firm.domain.position import ZERO
+from firm.events.orders import Child
+
+
+@dataclass(slots=True)
+class ChildOrder:
+    """One child and what is known of it.
+
+    Attributes
+    ----------
+    order_id
+        Its number in the present connection; None when that is not known.
+    perm_ids
+        The broker's names for it, and whether the order of that name is live. More than one live: twins.
+    accepted
+        `OrderAccepted` has been said.
+    cancel_reason
+        Why the firm wants it cancelled; None if it does not.
+    refusal
+        Code and text of a refusal that is not confirmed yet.
+    inactive
+        The broker calls it Inactive.
+    end, end_filled
+        The broker says it is cancelled, with this much filled; the text says why ("" while that is unknown).
+    broker_filled
+        The largest filled quantity that the broker has named.
+    doubted
+        `OrderUnknown` has been said, and nothing certain was heard since.
+    seen, asked, absent
+        Whether the present query has met it; whether it was asked for; how many queries in a row have not.
+    """
+
+    seq: int
+    order: Child
+    state: OrderState = OrderState.PENDING_NEW
+    order_id: int | None = None
+    perm_ids: dict[int, bool] = field(default_factory=dict)
+    accepted: bool = False
+    cancel_reason: str | None = None
+    refusal: tuple[int, str] | None = None
+    inactive: bool = False
+    end: str | None = None
+    end_filled: Decimal = ZERO
+    broker_filled: Decimal = ZERO
+    doubted: bool = False
+    seen: bool = False
+    asked: bool = False
+    absent: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether its last word has been said."""
+        return self.state in TERMINAL
+
+    @property
+    def heard_of(self) -> bool:
+        """Whether the broker's side has answered to it in any way."""
+        return self.state is not OrderState.PENDING_NEW or self.refusal is not None or self.inactive
+
+    @property
+    def twins(self) -> list[int]:
+        """The permIds under which it is live, if that is more than one."""
+        live = [perm_id for perm_id, is_live in self.perm_ids.items() if is_live]
+        return live if len(live) > 1 else []
+
+    def go(self, to: OrderState) -> None:
+        """Change state by the table."""
+        self.state = advance(self.state, to)
+
+
+class Children:
+    """Finds a child by whatever name a message has for it."""
+
+    def __init__(self, run: str, client_id: int) -> None:
+        self.prefix, self._client_id = f"{run}-", client_id
+        self._by_seq: dict[int, ChildOrder] = {}
+        self._by_perm: dict[int, ChildOrder] = {}
+        self._by_order: dict[int, ChildOrder] = {}
+
+    def __iter__(self) -> Iterator[ChildOrder]:
+        return iter(self._by_seq.values())
+
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._by_seq
+
+    def __getitem__(self, seq: int) -> ChildOrder:
+        return self._by_seq[seq]
+
+    def add(self, child: ChildOrder) -> None:
+        """A new child, named by its seq."""
+        assert child.seq not in self._by_seq, f"child {child.seq} was submitted before"
+        self._by_seq[child.seq] = child
+
+    def name(self, child: ChildOrder) -> str:
+        """Its orderRef."""
+        return f"{self.prefix}{child.seq}"
+
+    def working(self) -> list[ChildOrder]:
+        """Those whose last word has not been said, oldest first."""
+        return [child for child in self if not child.over]
+
+    def new_connection(self) -> None:
+        """Order ids of an older connection mean nothing any more."""
+        self._by_order.clear()
+        for child in self:
+            child.order_id = None
+
+    def number(self, child: ChildOrder, order_id: int) -> None:
+        """The child's order id in this connection."""
+        child.order_id = order_id
+        self._by_order[order_id] = child
+
+    def perm(self, child: ChildOrder, perm_id: int, live: bool) -> None:
+        """The broker's name for the child, and whether that order is live. 0 is nobody's name."""
+        if perm_id:
+            child.perm_ids[perm_id] = live
+            self._by_perm[perm_id] = child
+
+    def by_order_id(self, order_id: int) -> ChildOrder | None:
+        """For errors, which name nothing else; valid within this connection only."""
+        return self._by_order.get(order_id)
+
+    def find(self, perm_id: int, order_ref: str, client_id: int, order_id: int) -> ChildOrder | None:
+        """By permId, else by orderRef, else by our own order id of this connection if there is no ref."""
+        if perm_id and (known := self._by_perm.get(perm_id)):
+            return known
+        if order_ref:
+            seq = order_ref.removeprefix(self.prefix)
+            ours = order_ref.startswith(self.prefix) and seq.isdecimal()
+            return self._by_seq.get(int(seq)) if ours else None
+        return self._by_order.get(order_id) if client_id == self._client_id else None
+
+    def is_stray(self, order_ref: str, client_id: int) -> bool:
+        """Whether an order nobody knows was ours once: our name or our client id."""
+        return order_ref.startswith(self.prefix) or client_id == self._client_id

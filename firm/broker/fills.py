@@ -1,0 +1,90 @@
+"""The fills of the firm's own orders: every execution once, the highest revision of it, and its fee. Pure."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from firm.domain.order import Side
+from firm.domain.position import ZERO
+from firm.events.orders import CommissionReported, OrderFilled
+
+
+class ExecName(NamedTuple):
+    """An execution's name and its revision: corrections keep the name and count the revision up."""
+
+    base: str
+    revision: int
+
+
+def exec_name(exec_id: str) -> ExecName:
+    """Take the last part of the gateway's execution id as its revision.
+
+    >>> exec_name("0000e0d5.6553f7a8.01.02")
+    ExecName(base='0000e0d5.6553f7a8.01', revision=2)
+    """
+    base, _, last = exec_id.rpartition(".")
+    return ExecName(base, int(last)) if base and last.isdecimal() else ExecName(exec_id, 1)
+
+
+class FillLedger:
+    """What was executed, by execution; sums by child and by instrument are always of the newest revisions."""
+
+    def __init__(self) -> None:
+        self._fills: dict[str, OrderFilled] = {}
+        self._filled: dict[int, Decimal] = {}
+        self._fees: dict[str, tuple[int, Decimal]] = {}
+        self._reported_fees: dict[str, Decimal] = {}
+        self.positions: dict[int, Decimal] = {}
+
+    def filled(self, child_seq: int) -> Decimal:
+        """The unsigned quantity executed for this child."""
+        return self._filled.get(child_seq, ZERO)
+
+    def enter(self, fill: OrderFilled) -> bool:
+        """Take in an execution; False if it, or a newer revision of it, is already there."""
+        known = self._fills.get(fill.exec_id)
+        if known is not None and known.revision >= fill.revision:
+            return False
+        if known is not None:
+            self._add(known, -1)
+        self._fills[fill.exec_id] = fill
+        self._add(fill, 1)
+        return True
+
+    def fee(self, exec_id: str, commission: Decimal) -> list[CommissionReported]:
+        """Take in a commission report: said once for each execution of ours, and again only when it changes."""
+        base, revision = exec_name(exec_id)
+        known = self._fees.get(base)
+        if known is None or revision >= known[0]:
+            self._fees[base] = (revision, commission)
+        return self.due_fee(base)
+
+    def due_fee(self, base: str) -> list[CommissionReported]:
+        """The fee of execution `base`, if both are known and it was not said before."""
+        fee = self._fees.get(base)
+        if fee is None or base not in self._fills or self._reported_fees.get(base) == fee[1]:
+            return []
+        self._reported_fees[base] = fee[1]
+        return [CommissionReported(base, fee[1])]
+
+    def remember_fee(self, reported: CommissionReported) -> None:
+        """Take in a fee that is in the log; it was of the newest revision in the log by then."""
+        fill = self._fills.get(reported.exec_id)
+        self._fees[reported.exec_id] = (fill.revision if fill else 0, reported.commission)
+        self._reported_fees[reported.exec_id] = reported.commission
+
+    def _add(self, fill: OrderFilled, times: int) -> None:
+        signed = fill.quantity * Side(fill.side).sign * times
+        self._filled[fill.child_seq] = self.filled(fill.child_seq) + fill.quantity * times
+        self.positions[fill.instrument] = self.positions.get(fill.instrument, ZERO) + signed
+
+
+def differences(
+    held: Mapping[int, Decimal], booked: Mapping[int, Decimal], symbols: Mapping[int, str]
+) -> list[str]:
+    """One sentence for each instrument whose position at the broker is not what the log adds up to."""
+    return [
+        f"{symbols[i]}: the broker holds {held.get(i, ZERO)}, the log adds up to {booked.get(i, ZERO)}"
+        for i in sorted({*held, *booked})
+        if held.get(i, ZERO) != booked.get(i, ZERO)
+    ]
