@@ -1,6 +1,7 @@
 """A broker without a network: the matching core and a tape, driven in process."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from firm.bus.gateway import CommandBatch, Page
@@ -30,7 +31,8 @@ from firm.tape.tape import Tape
 class LocalBroker:
     """A BrokerGateway around the matching core: a tape instead of a market, a call instead of a network.
 
-    One instance lives as long as its run: it cannot be opened on a log that has orders already.
+    It outlives the firm that drives it: opened again, it hands out the page that was not committed once more,
+    and carries out what was committed but had not reached it. So a firm cut off anywhere goes on identically.
     """
 
     def __init__(self, tape: Tape, settings: Settings) -> None:
@@ -55,14 +57,16 @@ class LocalBroker:
         self._next_frame = 0
         self._page = Page(0, tape.frames[0].at - 1_000_000, (), done=False)
         self._perms: dict[int, int] = {}
+        self._carried_out: set[int] = set()
+        self._unsent: tuple[Record, ...] = ()
+        self._handed_out = 0
         self._run = ""
 
     def open(self, memory: Sequence[Record], run: str) -> Page:
         """See BrokerGateway."""
-        assert not any(record.kind == OrderSubmitted.KIND for record in memory), (
-            "a local broker cannot resume"
-        )
         self._run = run
+        if self._handed_out:
+            return self._reopen(memory)
         bars = self._history_bars
         closes = self._tape.history_closes[-bars:]
         times = tuple(self._tape.history_times[-bars:].tolist())
@@ -71,14 +75,28 @@ class LocalBroker:
             opening.append(HistoryLoaded(times, len(self._tape.symbols), closes.astype("<f8").tobytes()))
         cash = self._exchange.account.cash
         opening += [BrokerConnected(self._account, cash), Reconciled((), cash, ())]
-        self._page = Page(1, self._page.at, tuple(opening), done=False)
+        return self._hand_out(opening, self._page.at, done=False)
+
+    def _reopen(self, memory: Sequence[Record]) -> Page:
+        commands = (r for r in memory if r.kind in (OrderSubmitted.KIND, OrderCancelRequested.KIND))
+        self._unsent = tuple(record for record in commands if record.seq not in self._carried_out)
+        committed = sum(record.author == "broker" for record in memory)
+        if committed == self._handed_out:
+            self._page = replace(self._page, inputs=())
+        return self._page
+
+    def _hand_out(self, inputs: Sequence[Event], at: int, *, done: bool) -> Page:
+        self._handed_out += len(inputs)
+        self._page = Page(self._page.number + 1, at, tuple(inputs), done)
         return self._page
 
     def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:
         """See BrokerGateway."""
         assert acked == self._page.number, "pages are acknowledged one by one"
         inputs: list[Event] = []
-        for record in batch.commands:
+        unsent, self._unsent = self._unsent, ()
+        for record in (*unsent, *batch.commands):
+            self._carried_out.add(record.seq)
             inputs += self._carry_out(record)
         at, frames = self._page.at, self._tape.frames
         if self._next_frame < len(frames) and (until is None or frames[self._next_frame].at <= until):
@@ -92,11 +110,11 @@ class LocalBroker:
         elif until is not None:
             at = max(until, at)
             inputs += self._reports(self._exchange.advance_to(at))
-        self._page = Page(self._page.number + 1, at, tuple(inputs), self._next_frame == len(frames))
-        return self._page
+        return self._hand_out(inputs, at, done=self._next_frame == len(frames))
 
     def reconcile(self) -> tuple[Event, ...]:
         """See BrokerGateway."""
+        self._handed_out += 1
         return (Reconciled(tuple(sorted(self.positions().items())), self.cash, ()),)
 
     def close(self) -> None:

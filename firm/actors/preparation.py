@@ -16,7 +16,7 @@ from firm.domain.session import Sessions
 from firm.errors import ConfigError, GatewayError
 from firm.events.scheduled import SessionsLoaded
 from firm.events.system import RunStarted
-from firm.gateway_sim.process import spawn_gateway
+from firm.gateway_sim.process import launch_gateway
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.tape.calendar import nyse_schedule
 
@@ -82,15 +82,14 @@ def prepare_gateway(
         "data": str(arguments.data.resolve()) if arguments.data else None,
         "days": arguments.days or (None if arguments.data else settings.simulation.days),
     }
-    started = spawn_gateway(
-        port=broker.gateway_port,
-        data=Path(sources["data"]) if sources["data"] else None,
-        days=sources["days"],
-        clock=settings.simulation.clock,
-        journal=run_dir / "gateway.db",
-        cash=settings.simulation.cash_usd,
-        account=settings.simulation.account,
-    )
+    options = [
+        *("--clock", settings.simulation.clock, "--cash", str(settings.simulation.cash_usd)),
+        *("--account", settings.simulation.account, "--journal", str(run_dir / "gateway.db")),
+        *("--port", str(broker.gateway_port), "--control-port", "0", "--host", broker.gateway_host),
+        *(("--data", sources["data"]) if sources["data"] else ()),
+        *(("--days", str(sources["days"])) if sources["days"] else ()),
+    ]
+    started = launch_gateway(options, broker.gateway_host)
     address = GatewayAddress(started.host, started.port, started.control_port, started.pid)
     facts = {
         "port": address.port,

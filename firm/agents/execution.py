@@ -144,9 +144,7 @@ class Execution:
             case SessionsLoaded(sessions=sessions):
                 self._sessions = sessions
             case OrderSubmitted(order_seq=order_seq):
-                parent = self._orders.get(order_seq)
-                assert parent and parent.unnamed, f"Execution did not say the OrderSubmitted at {seq}"
-                parent.children[seq] = parent.unnamed.pop(0)
+                self._orders[order_seq].name_next(seq)
                 self._parents[seq] = order_seq
             case OrderAccepted() | OrderUnknown():
                 pass  # open before, open after
@@ -280,6 +278,6 @@ class Execution:
         return [OrderDone(parent.order_seq, parent.filled, parent.ending())]
 
     def _parent_of(self, child_seq: int) -> WorkingOrder | None:
-        """None for a child that is not ours any more, or never was: bookkeeper and reconciliation see to it."""
+        """None for a child of an order that is done, or a stranger: the bookkeeper sees to its fills."""
         order_seq = self._parents.get(child_seq)
         return None if order_seq is None else self._orders[order_seq]

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from firm.domain.order import TERMINAL, OrderState, advance
 from firm.domain.position import ZERO
-from firm.events.orders import Child
+from firm.events import Event
+from firm.events.orders import Child, OrderAccepted
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class ChildOrder:
         The broker calls it Inactive.
     end, end_filled
         The broker says it is cancelled, with this much filled; the text says why ("" while that is unknown).
+    end_notice
+        The text of a notice of cancellation, which may come before the status that makes it true.
     broker_filled
         The largest filled quantity that the broker has named.
     doubted
@@ -48,6 +51,7 @@ class ChildOrder:
     inactive: bool = False
     end: str | None = None
     end_filled: Decimal = ZERO
+    end_notice: str = ""
     broker_filled: Decimal = ZERO
     doubted: bool = False
     seen: bool = False
@@ -62,17 +66,24 @@ class ChildOrder:
     @property
     def heard_of(self) -> bool:
         """Whether the broker's side has answered to it in any way."""
-        return self.state is not OrderState.PENDING_NEW or self.refusal is not None or self.inactive
+        answered = self.refusal is not None or self.inactive or self.end is not None
+        return answered or self.state is not OrderState.PENDING_NEW
 
     @property
-    def twins(self) -> list[int]:
-        """The permIds under which it is live, if that is more than one."""
-        live = [perm_id for perm_id, is_live in self.perm_ids.items() if is_live]
-        return live if len(live) > 1 else []
+    def live_as(self) -> list[int]:
+        """The permIds under which it is live. More than one: the broker has it twice."""
+        return [perm_id for perm_id, is_live in self.perm_ids.items() if is_live]
 
     def go(self, to: OrderState) -> None:
         """Change state by the table."""
         self.state = advance(self.state, to)
+
+    def accept(self, perm_id: int) -> list[Event]:
+        """The broker has it, as `perm_id` (0: it has not said yet); told once, and not after the end."""
+        if self.accepted or self.over or not perm_id:
+            return []
+        self.accepted = True
+        return [OrderAccepted(self.seq, perm_id)]
 
 
 class Children:

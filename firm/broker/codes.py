@@ -18,7 +18,7 @@ class Meaning(Enum):
 
 
 NOTICES = frozenset({399, 404, 10167, 10349})
-"""399 held until the open, 404 locating shares to sell short, 10349 the order took a preset's time in force."""
+"""399 held until the open, 404 locating shares to sell short, 10349 a preset gave it its time in force."""
 
 WARNINGS = range(2100, 2200)
 """The gateway's range for warnings (2109: an attribute is ignored)."""
@@ -27,9 +27,9 @@ CANCEL_REFUSALS = frozenset({135, 161, 10147, 10148})
 """135 and 10147 not found, 161 and 10148 not in a state to be cancelled."""
 
 REFUSALS = frozenset({103, 110, 200, 201, 203, 321, 387, 388, 434, 460, 10052, 10318})
-"""103 order id used before, 110 price off the grid, 200 no such contract, 201 rejected, 203 not allowed for the
-account, 321 invalid request, 387 order type or time in force, 388 and 434 size, 460 no permission, 10052 time in
-force, 10318 fraction of a share."""
+"""103 order id used before, 110 price off the grid, 200 no such contract, 201 rejected, 203 not allowed for
+the account, 321 invalid request, 387 order type or time in force, 388 and 434 size, 460 no permission, 10052
+time in force, 10318 fraction of a share."""
 
 LINK_LOST = frozenset({1100, 2110})
 """1100 the gateway lost Interactive Brokers; 2110 likewise, from the terminal."""

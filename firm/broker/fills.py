@@ -1,6 +1,5 @@
 """The fills of the firm's own orders: every execution once, the highest revision of it, and its fee. Pure."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -52,7 +51,7 @@ class FillLedger:
         return True
 
     def fee(self, exec_id: str, commission: Decimal) -> list[CommissionReported]:
-        """Take in a commission report: said once for each execution of ours, and again only when it changes."""
+        """Take in a commission report: said once for an execution of ours, again if it changes."""
         base, revision = exec_name(exec_id)
         known = self._fees.get(base)
         if known is None or revision >= known[0]:
@@ -77,14 +76,3 @@ class FillLedger:
         signed = fill.quantity * Side(fill.side).sign * times
         self._filled[fill.child_seq] = self.filled(fill.child_seq) + fill.quantity * times
         self.positions[fill.instrument] = self.positions.get(fill.instrument, ZERO) + signed
-
-
-def differences(
-    held: Mapping[int, Decimal], booked: Mapping[int, Decimal], symbols: Mapping[int, str]
-) -> list[str]:
-    """One sentence for each instrument whose position at the broker is not what the log adds up to."""
-    return [
-        f"{symbols[i]}: the broker holds {held.get(i, ZERO)}, the log adds up to {booked.get(i, ZERO)}"
-        for i in sorted({*held, *booked})
-        if held.get(i, ZERO) != booked.get(i, ZERO)
-    ]

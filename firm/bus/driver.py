@@ -15,6 +15,9 @@ from firm.events.scheduled import SessionsLoaded
 from firm.events.system import CycleOpened, RunStarted, ShutdownRequested
 
 
+END_OF_DATA = "end of data"
+
+
 def run_name(first: Record) -> str:
     """The run's name in every order: the first eight hex digits of its first entry's hash."""
     return link(GENESIS, first)[:4].hex()
@@ -42,14 +45,14 @@ class Driver:
 
         `sessions` is asked once, at the very first start, after the broker gateway has been opened.
         """
-        first_start = self._store.last_seq == 0
-        if first_start:
+        if self._store.last_seq == 0:
             self._store.commit([Record(1, 0, Origin.INPUT, "bus", 0, 0, started.KIND, encode(started))])
         memory = self._store.read()
         self._resume(memory)
-        self._page = self._broker.open(self._store.read(), run_name(memory[0]))
-        calendar: list[Event] = [sessions()] if first_start or not self.cycle.schedule.sessions.opens else []
-        self._live([*calendar, *self._page.inputs])
+        # What resuming has just said is sent with the first turn; the gateway asks after what was said before.
+        self._page = self._broker.open(memory, run_name(memory[0]))
+        if not self.finished:
+            self._digest([] if self.cycle.schedule.sessions.opens else [sessions()])
 
     def _resume(self, memory: Sequence[Record]) -> None:
         opened = [i for i, record in enumerate(memory) if record.kind == CycleOpened.KIND]
@@ -59,6 +62,8 @@ class Driver:
             batch, at = recorded_batch(memory[last:])
             commands = self.cycle.run(Log(self._store, memory[last:]), batch, at)
             self._commands = tuple(commands)
+            # An operator's shutdown ends a session, and a restart trades on; data that have ended stay so.
+            self.finished = any(item.event == ShutdownRequested(END_OF_DATA) for item in batch)
 
     def step(self) -> bool:
         """One turn of the loop; False once the firm has shut down."""
@@ -68,16 +73,20 @@ class Driver:
         batch = CommandBatch(self._page.number + 1, self._commands)
         self._commands = ()
         self._page = self._broker.turn(self._page.number, batch, until)
+        self._digest([])
+        return not self.finished
+
+    def _digest(self, first: list[Event]) -> None:
+        """Live a cycle with what the page and the operator bring; none if there is nothing."""
         for name, value in self._page.measured:
             self._store.operation(name, value)
-        inputs = self._ordered(list(self._page.inputs))
+        inputs = [*first, *self._ordered(list(self._page.inputs))]
         if self._page.done and not inputs and self._nothing_awaited():
-            inputs = [ShutdownRequested("end of data")]
+            inputs = [ShutdownRequested(END_OF_DATA)]
         if any(isinstance(event, ShutdownRequested) for event in inputs):
             inputs = [*self._broker.reconcile(), *inputs]
         if inputs:
             self._live(inputs)
-        return not self.finished
 
     def _nothing_awaited(self) -> bool:
         """Whether no tick is due before the close of the last session that had data."""

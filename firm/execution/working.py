@@ -91,6 +91,11 @@ class WorkingOrder:
             not self.planned and not self.unnamed and all(child.settled for child in self.children.values())
         )
 
+    def name_next(self, child_seq: int) -> None:
+        """The oldest unnamed child has got its name: the seq of its entry."""
+        assert self.unnamed, f"order {self.order_seq} has no child that could be called {child_seq}"
+        self.children[child_seq] = self.unnamed.pop(0)
+
     def due(self, at: int) -> list[Slice]:
         """Take the slices that are due by now out of the plan."""
         ready = [part for part in self.planned if part.due <= at]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from firm.exchange import MarginRules
 from firm.gateway_sim.account_values import AccountValue, Holding, account_values, ledger, portfolio, profit
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.catalogue import contract
@@ -13,7 +12,7 @@ from firm.gateway_sim.times import local
 LEDGER_TAG = "$LEDGER"
 
 
-def positions(brokerage: Brokerage, session: Session, asked: Values) -> None:
+def positions(brokerage: Brokerage, session: Session, _asked: Values) -> None:
     """Every open position now, and each change later."""
     session.positions = True
     session.drop("positions", -1)

@@ -170,7 +170,7 @@ def head_timestamp(brokerage: Brokerage, session: Session, asked: Values) -> Non
         return session.error(
             asked["reqId"], 162, "Historical Market Data Service error message:No head time stamp"
         )
-    first = int(seen.times[0])
+    first = int(seen.times[0]) + 1
     text = str(first // NS_PER_SECOND) if asked["formatDate"] == 2 else execution_time(first, 157)
     return session.say("headTimestamp", reqId=asked["reqId"], time=text)
 

@@ -22,19 +22,19 @@ def say_open_orders(brokerage: Brokerage, session: Session, *, everyone: bool) -
             session.say("orderStatus", **order_status(order).values)
 
 
-def open_orders(brokerage: Brokerage, session: Session, asked: Values) -> None:
-    """This client's working orders."""
+def open_orders(brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """Working orders of this client."""
     say_open_orders(brokerage, session, everyone=False)
     session.say("openOrderEnd")
 
 
-def all_open_orders(brokerage: Brokerage, session: Session, asked: Values) -> None:
-    """Every client's working orders."""
+def all_open_orders(brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """Working orders of all clients."""
     say_open_orders(brokerage, session, everyone=True)
     session.say("openOrderEnd")
 
 
-def completed_orders(brokerage: Brokerage, session: Session, asked: Values) -> None:
+def completed_orders(brokerage: Brokerage, session: Session, _asked: Values) -> None:
     """Orders that ended today, every client's."""
     for order in brokerage.orders.values():
         if _ended_today(brokerage, order) and order.status != "Inactive":
@@ -55,7 +55,6 @@ def executions(brokerage: Brokerage, session: Session, asked: Values) -> None:
         since = parse_time(asked["time"]) if asked["time"] else 0
     except ValueError as reason:
         return session.error(asked["reqId"], 321, f"Error validating request: {reason}")
-    chosen = []
     for execution in brokerage.executions:
         order, fill = execution
         side = {"BUY": "BOT", "SELL": "SLD"}[fill.side.value]
@@ -69,9 +68,6 @@ def executions(brokerage: Brokerage, session: Session, asked: Values) -> None:
             and asked["side"] in {"", side, fill.side.value}
         )
         if passes:
-            chosen.append(execution)
             session.say("execDetails", **exec_details(execution, brokerage.account, asked["reqId"]))
-    session.say("execDetailsEnd", reqId=asked["reqId"])
-    for execution in chosen:
-        session.say("commissionReport", **commission_report(execution.fill))
-    return None
+            session.say("commissionReport", **commission_report(fill))
+    return session.say("execDetailsEnd", reqId=asked["reqId"])

@@ -23,6 +23,7 @@ from firm.exchange import (
     OrderFilled,
     OrderModified,
     OrderRejected,
+    OrderTicket,
     RequestRefused,
     TieredFees,
 )
@@ -82,7 +83,7 @@ class Brokerage:
     def __init__(
         self, tape: Tape, cash: Decimal, account: str, margin: MarginRules, *, preset_notice: bool
     ) -> None:
-        """Start 1 ms before the first frame; `preset_notice` answers orders without a TIF with notice 10349."""
+        """Start 1 ms before the first frame; `preset_notice`: orders without a TIF get notice 10349."""
         self.tape = tape
         self.account, self.margin = account, margin
         self.catalogue = Catalogue(tape.symbols, tape.sessions)
@@ -174,16 +175,15 @@ class Brokerage:
         if self._preset_notice and not values["tif"]:
             before = [error(client_id, order_id, 10349, "Order TIF was set to DAY based on order preset.")]
         if values["outsideRth"]:
-            text = "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored. Order is processed."
+            text = "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored."
             before.append(error(client_id, order_id, 2109, text))
         return before + self._report(self.exchange.submit(ticket, self.at))
 
     def _objection(self, values: Values, known: PlacedOrder | None) -> tuple[int, str] | None:
-        order_id = values["orderId"]
-        if not order_id or order_id < 1:
-            return 321, f"Error validating request: order id {order_id} must be 1 or more"
-        if values["account"] not in {"", self.account}:
-            return 321, f"Error validating request: invalid account code {values['account']!r}"
+        order_id = values["orderId"] or 0
+        if order_id < 1 or values["account"] not in {"", self.account}:
+            what = f"order id {order_id}, account code {values['account']!r}"
+            return 321, f"Error validating request: {what}; ids are 1 or more, the account is {self.account}"
         instrument = self.catalogue.find(values)
         if instrument is None:
             return 200, "No security definition has been found for the request"
@@ -193,16 +193,7 @@ class Brokerage:
             return 387, str(reason)
         if odd := unsupported(values):
             return 201, f"Order rejected - reason: not simulated here: {', '.join(odd)}"
-        if known is None or values["whatIf"]:
-            return None
-        if not known.live:
-            return 103, f"Duplicate order id: {order_id} is {known.status}"
-        if ticket.order_type is not known.ticket.order_type:
-            return 329, "Order modify failed. Cannot change to the new order type."
-        same = (known.ticket.instrument, known.ticket.side, known.ticket.tif)
-        if (ticket.instrument, ticket.side, ticket.tif) != same:
-            return 105, "Order being modified does not match original order."
-        return None
+        return None if known is None or values["whatIf"] else _clash(ticket, known)
 
     def _cancel(self, client_id: int, order_id: int) -> list[Outgoing]:
         order = self.orders.get(self._by_client.get((client_id, order_id), 0))
@@ -252,3 +243,15 @@ class Brokerage:
         self.orders[order.perm_id] = order
         self._by_client[order.client_id, order.order_id] = order.perm_id
         return order
+
+
+def _clash(ticket: OrderTicket, known: PlacedOrder) -> tuple[int, str] | None:
+    """Why `ticket` cannot change the order that already has its id."""
+    if not known.live:
+        return 103, f"Duplicate order id: {known.order_id} is {known.status}"
+    if ticket.order_type is not known.ticket.order_type:
+        return 329, "Order modify failed. Cannot change to the new order type."
+    same = (known.ticket.instrument, known.ticket.side, known.ticket.tif)
+    if (ticket.instrument, ticket.side, ticket.tif) != same:
+        return 105, "Order being modified does not match original order."
+    return None

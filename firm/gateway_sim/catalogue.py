@@ -1,7 +1,7 @@
 """The contracts this gateway knows: one US stock for each symbol of the tape. Pure.
 
-Assumptions, for want of reference data on the tape: every stock is listed on NASDAQ, moves in cents, trades in
-single shares, and is routed by SMART; its long name is its symbol.
+Assumptions, for want of reference data on the tape: every stock is listed on NASDAQ, moves in cents, trades
+in single shares, and is routed by SMART; its long name is its symbol.
 """
 
 import hashlib

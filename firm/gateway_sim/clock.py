@@ -18,8 +18,10 @@ TICK_SECONDS = 0.25
 
 
 class ClockChoice(NamedTuple):
-    """`stepped`: time stands still between steps. Else `speed` times real time; closed hours are skipped
-    unless it is `wall`."""
+    """`stepped`: time stands still between steps. Else `speed` times real time.
+
+    Closed hours are skipped, unless it is `wall`.
+    """
 
     stepped: bool
     wall: bool

@@ -3,7 +3,7 @@
 `{"cmd":"step","until":ns or null}`, `{"cmd":"status"}`, `{"cmd":"orders"}`.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -47,6 +47,8 @@ def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
             return status(gateway)
         case OrdersCommand():
             return {"orders": orders(gateway)}
+        case _ as never:
+            assert_never(never)
 
 
 def status(gateway: Gateway) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The gateway without its sockets: sessions, requests in, bytes out, and steps of the clock.
 
-Order of things in every turn: the brokerage changes, the journal commits, and only then may what was queued in
-`Session.out` be written. The server keeps to that by calling `commit` before it flushes.
+Order of things in every turn: the brokerage changes, the journal commits, and only then may what was queued
+in `Session.out` be written. The server keeps to that by calling `commit` before it flushes.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from firm.errors import GatewayProtocol
 from firm.gateway_sim import answers_account, answers_data, answers_orders
 from firm.gateway_sim.brokerage import Brokerage, Cancel, CancelAll, Command, Place, Step
 from firm.gateway_sim.codec.framing import fields_of
-from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
 from firm.gateway_sim.codec.table import Message, Values
 from firm.gateway_sim.journal import Journal
@@ -113,27 +112,27 @@ class Gateway:
     def _answer(self, session: Session, message: Message, values: Values, fields: list[str]) -> None:
         client_id = -1 if session.client_id is None else session.client_id
         answer = ANSWERS.get(message.name)
-        if answer is not None:
-            return answer(self.brokerage, session, values)
         match message.name:
+            case _ if answer is not None:
+                answer(self.brokerage, session, values)
             case "startApi":
-                return self._start(session, values["clientId"])
+                self._start(session, values["clientId"])
             case "placeOrder":
-                return self._route(session, Place(client_id, session.version, fields[1:]))
+                self._route(Place(client_id, session.version, fields[1:]))
             case "cancelOrder":
-                return self._route(session, Cancel(client_id, values["orderId"] or 0))
+                self._route(Cancel(client_id, values["orderId"] or 0))
             case "reqGlobalCancel":
-                return self._route(session, CancelAll(client_id))
+                self._route(CancelAll(client_id))
             case "reqIds":
-                return session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
+                session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
             case "reqManagedAccts":
-                return session.say("managedAccounts", accounts=self.brokerage.account)
+                session.say("managedAccounts", accounts=self.brokerage.account)
             case "reqCurrentTime":
-                return session.say("currentTime", time=self.brokerage.at // 1_000_000_000)
+                session.say("currentTime", time=self.brokerage.at // 1_000_000_000)
             case "reqAutoOpenOrders" | "reqMarketDataType":
-                return None
+                pass
             case _:
-                return self._cancel_or_refuse(session, message, values)
+                self._cancel_or_refuse(session, message, values)
 
     def _start(self, session: Session, client_id: int | None) -> None:
         if session.client_id is not None or client_id is None or client_id < 0:
@@ -239,7 +238,7 @@ class Gateway:
         self._uncommitted = True
         return self.brokerage.apply(command)
 
-    def _route(self, session: Session, command: Command) -> None:
+    def _route(self, command: Command) -> None:
         before = len(self.brokerage.executions)
         self._deliver(self._apply(command), traded=len(self.brokerage.executions) > before)
 

@@ -155,8 +155,7 @@ def _joined(a: Bar, b: Bar) -> Bar:
 
 
 def _day_of(times: Times) -> Times:
-    """History before the tape's sessions: one interval for each UTC day (US sessions never cross midnight UTC
-    by their closes)."""
+    """One interval for each UTC day: US sessions close before midnight UTC."""
     return times // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY // 2
 
 

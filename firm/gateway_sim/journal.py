@@ -83,8 +83,8 @@ class Journal:
             body = _body(line)
             if body is None:
                 raise StoreError(
-                    f"journal {self._path} is damaged at line {number} of {len(lines)}. Restore it from a copy, "
-                    "or start a new one (orders and executions since the start are lost)."
+                    f"journal {self._path} is damaged at line {number} of {len(lines)}. Restore it from a "
+                    "copy, or start a new one (orders and executions since the start are lost)."
                 )
             bodies.append(body)
         if torn:
@@ -108,6 +108,15 @@ class Journal:
                 f"journal {self._path} belongs to another run: it has {', '.join(different)}. Start with the "
                 "same data, account, cash and rules, or give another --journal."
             )
+
+
+def first_at_of(path: Path) -> int | None:
+    """Where the tape of the journal in `path` begins; None if there is no such journal yet."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        body = _body(file.readline().rstrip(b"\n"))
+    return None if body is None else msgspec.json.decode(body, type=Header).first_at
 
 
 def _line(body: bytes) -> bytes:

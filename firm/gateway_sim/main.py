@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,8 +16,9 @@ from firm.exchange import MarginRules
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.clock import ClockChoice, parse_clock, run_clock
 from firm.gateway_sim.gateway import Gateway
-from firm.gateway_sim.journal import FORMAT, Header, Journal
+from firm.gateway_sim.journal import FORMAT, Header, Journal, first_at_of
 from firm.gateway_sim.server import Server
+from firm.gateway_sim.shifted import shifted
 from firm.tape.load import load_tape
 from firm.tape.tape import Tape
 
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(options))
     except FirmError as error:
-        print(f"gateway_sim: {error}", file=sys.stderr)
+        sys.stderr.write(f"gateway_sim: {error}\n")
         return 2
     return 0
 
@@ -72,12 +74,16 @@ async def _serve(options: argparse.Namespace) -> None:
     days = SAMPLE_DAYS if options.data is None and options.days is None else options.days
     tape = load_tape(options.data, days)
     choice = parse_clock(options.clock, tape.frames)
+    if choice.wall:
+        recorded = first_at_of(options.journal) if options.journal else None
+        tape = shifted(tape, recorded or time.time_ns())
     gateway, journal = _gateway(options, tape)
     pacing = options.pacing == "on" if options.pacing else not choice.stepped
     server = Server(gateway, stepped=choice.stepped, pacing=pacing)
     try:
         port, control = await server.listen(options.host, options.port, options.control_port)
-        print(f"ready port={port} control={control} account={options.account}", flush=True)
+        sys.stdout.write(f"ready port={port} control={control} account={options.account}\n")
+        sys.stdout.flush()
         await _until_stopped(server, choice)
     finally:
         await server.close()

@@ -13,7 +13,6 @@ from firm.exchange import (
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
-    OrderFilled,
     OrderModified,
     OrderRejected,
     RequestRefused,

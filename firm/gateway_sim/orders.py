@@ -1,4 +1,4 @@
-"""Orders as the gateway's clients know them, and how they are written in openOrder, orderStatus and the rest. Pure."""
+"""Orders as the gateway's clients know them, and how they are written on the wire. Pure."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -54,8 +54,8 @@ class Execution(NamedTuple):
     fill: OrderFilled
 
 
-# Attributes that change how an order trades, and that the simulated exchange does not know. An order that asks
-# for one is refused: trading it as a plain order would be a lie.
+# Attributes that change how an order trades, and that the simulated exchange does not know. An order that
+# asks for one is refused: trading it as a plain order would be a lie.
 UNSUPPORTED: dict[str, tuple[object, ...]] = {
     "parentId": (0, None),
     "transmit": (True,),
@@ -87,7 +87,7 @@ def unsupported(values: Values) -> list[str]:
 
 
 def ticket_of(values: Values, instrument: Instrument) -> OrderTicket:
-    """The exchange's order; ValueError with the gateway's words for types and times in force it has not got."""
+    """The exchange's order; ValueError with the gateway's words for kinds of order it has not got."""
     if values["orderType"] not in set(OrderType):
         raise ValueError(f"Unsupported order type for this exchange and security type: {values['orderType']}")
     tif = values["tif"] or TimeInForce.DAY.value
@@ -176,7 +176,7 @@ def completed_order(order: PlacedOrder, account: str) -> Values:
 
 
 def exec_details(execution: Execution, account: str, req_id: int = -1) -> Values:
-    """One execution; `req_id` is -1 when it has just happened. The time is written when the version is known."""
+    """One execution; `req_id` is -1 when it has just happened. `at` becomes a time in `Session.say`."""
     order, fill = execution
     return {
         **contract(order.instrument, FILL_VENUE),

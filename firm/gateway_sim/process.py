@@ -1,4 +1,4 @@
-"""Starts a simulated gateway as a process of its own and steers it: for tests, and for the firm's launcher."""
+"""Starts a simulated gateway as a process of its own and steers it, for tests and launchers."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -100,9 +101,8 @@ class GatewayProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
         self._process.wait(timeout=STOP_SECONDS)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -143,17 +143,21 @@ def start_gateway(
 
 def launch_gateway(arguments: Sequence[str], host: str) -> GatewayProcess:
     """Start a gateway with these command line arguments and wait until it is ready; the caller stops it."""
-    process = subprocess.Popen(  # noqa: S603  our own module, no shell
-        [sys.executable, "-m", "firm.gateway_sim", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    words = _ready_line(process).split()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603  our own module, no shell
+            [sys.executable, "-m", "firm.gateway_sim", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        words = _ready_line(process).split()
+        if words[:1] != ["ready"]:
+            process.kill()
+            process.communicate()
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
     if words[:1] != ["ready"]:
-        process.kill()
-        _, errors = process.communicate()
-        reason = errors.decode(errors="replace").strip() or f"it said {' '.join(words)!r}"
+        reason = said or f"it said {' '.join(words)!r} within {READY_SECONDS:.0f} s"
         raise GatewayUnavailable(f"the simulated gateway did not start: {reason}")
     return GatewayProcess(process, host, dict(word.split("=", 1) for word in words[1:]))
 

@@ -5,7 +5,8 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from firm.errors import GatewayProtocol, GatewayUnavailable
 from firm.gateway_sim import control
@@ -15,6 +16,7 @@ from firm.gateway_sim.session import Session
 from firm.gateway_sim.times import execution_time
 
 LOG = logging.getLogger("firm.gateway_sim")
+Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 READ_BYTES = 65_536
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
 DRAIN_SECONDS = 5.0
@@ -54,17 +56,13 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _open(
-        self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object], host: str, port: int
-    ) -> int:
+    async def _open(self, serve: Serve, host: str, port: int) -> int:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None, "connections are served by tasks"
             self._connections.add(task)
             try:
-                outcome = serve(reader, writer)
-                assert asyncio.iscoroutine(outcome), "serving is asynchronous"
-                await outcome
+                await serve(reader, writer)
             except (ConnectionError, asyncio.CancelledError, TimeoutError):
                 LOG.info("connection ended")
             finally:
@@ -134,12 +132,12 @@ class Server:
         recent.append(now)
         if len(recent) <= MESSAGES_PER_SECOND_MAX:
             return True
-        text = f"Max rate of messages per second has been exceeded:max={MESSAGES_PER_SECOND_MAX} rec={len(recent)}"
-        session.error(-1, 100, text)
+        rate = f"max={MESSAGES_PER_SECOND_MAX} rec={len(recent)}"
+        session.error(-1, 100, f"Max rate of messages per second has been exceeded:{rate}")
         return False
 
     async def _flush(self) -> None:
-        """Commit, then write what is queued; a client that does not read is dropped, never waited for long."""
+        """Commit, then write what is queued; a client that does not read is dropped."""
         self.gateway.commit()
         waiting = []
         for session, writer in list(self._writers.items()):

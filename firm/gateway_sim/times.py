@@ -1,4 +1,4 @@
-"""How the gateway writes and reads times: the exchange's local time, as Interactive Brokers spells it. Pure."""
+"""How the gateway writes and reads times: exchange local time, as Interactive Brokers spells it. Pure."""
 
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo

@@ -66,16 +66,16 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class RefusalRow:
-    """One refusal. `by`: risk, compliance, execution or broker; `name`: limit, rule, gate or code."""
+    """One refusal. `by`: risk, compliance, execution or broker; `name`: limit, rule, gate or code.
+
+    `order` is None when the order is older than the newest `KEPT`.
+    """
 
     at: int
-    order_seq: int | None
-    symbol: str
-    side: str
-    quantity: Decimal | None
     by: str
     name: str
     reason: str
+    order: OrderRow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +232,4 @@ class Ledger:
         if row is not None:
             row.state = row.state if row.filled else "refused"
             row.reason = f"{by}: {name}"
-        order = (row.seq, row.symbol, row.side.value, row.quantity) if row else (None, "", "", None)
-        seq_, symbol, side, quantity = order
-        self.refusals.append(RefusalRow(entry.at, seq_, symbol, side, quantity, by, name, refused.reason))
+        self.refusals.append(RefusalRow(entry.at, by, name, refused.reason, row))

@@ -60,7 +60,7 @@ def covariance_matrix(returns: Matrix, decay: float | None = None) -> Matrix:
 
     Source
     ------
-    J.P. Morgan/Reuters, RiskMetrics Technical Document (1996), section 5.2.
+    J.P. Morgan/Reuters, RiskMetrics Technical Document (1996).
 
     >>> rise_and_fall = np.tile([[0.02], [-0.02]], (20, 1))
     >>> float(covariance_matrix(rise_and_fall, decay=0.94)[0, 0].round(12))
@@ -109,7 +109,7 @@ def factor_model(
 
     Source
     ------
-    McNeil, Frey and Embrechts, Quantitative Risk Management (2015), section 6.4.5.
+    McNeil, Frey and Embrechts, Quantitative Risk Management (2015), section 6.4.
 
     >>> days = np.arange(60)
     >>> market, own = np.sin(days), np.cos(3 * days)
@@ -153,7 +153,7 @@ def horizon_factor(days: int, autocorrelation: float = 0.0) -> float:
 
     Source
     ------
-    Hull, Risk Management and Financial Institutions (2015), section 12.7.
+    Hull, Risk Management and Financial Institutions (2015), chapter 12.
 
     >>> horizon_factor(4), round(horizon_factor(5, autocorrelation=0.1), 4)
     (2.0, 2.4216)

@@ -143,7 +143,7 @@ def normal_var(deviation: float, confidence: float, mean: float = 0.0) -> VarEs:
 
     Source
     ------
-    McNeil, Frey and Embrechts, Quantitative Risk Management (2015), examples 2.11 and 2.14.
+    McNeil, Frey and Embrechts, Quantitative Risk Management (2015), section 2.3.
 
     >>> risk = normal_var(deviation=20.0, confidence=0.99)
     >>> round(risk.var, 1), round(risk.es, 1)

@@ -4,7 +4,7 @@ The C library's `exp`, `log`, `sin` differ in the last bit between platforms and
 here, so the kernels bring their own: branch-free, series with provable truncation, every fused multiply-add
 written out. Nothing is compiled with `fastmath`: the compiler may not reassociate, fuse or assume away NaN.
 
-Source of the range reductions: Muller, Elementary Functions (2016), chapters 4 and 11.
+Source of the range reductions: Muller, Elementary Functions: Algorithms and Implementation (2016).
 """
 
 from typing import Any

@@ -4,8 +4,8 @@ Scenario s of a run is a pure function of (seed, s): its random words come from 
 stream), and every sum runs inside its own lane, in the order of factors and instruments. So any shards of
 whole blocks, on any number of workers and any x86 level, put together the same vector.
 
-Source: McNeil, Frey and Embrechts, Quantitative Risk Management (2015), sections 6.2 (normal variance
-mixtures), 6.4 (factor models) and 9.2.4 (Monte Carlo).
+Source: McNeil, Frey and Embrechts, Quantitative Risk Management (2015), chapters 6 (normal variance
+mixtures, factor models) and 9 (Monte Carlo).
 """
 
 from functools import cache

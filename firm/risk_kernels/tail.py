@@ -4,7 +4,7 @@ Scenarios are ordered by (P&L, scenario index), worst first. Indices are unique,
 tail has one answer, and no merge depends on how the scenarios were split. Conventions: with S scenarios at
 confidence alpha, a = S (1 - alpha) rounded to nine decimals and m = floor(a), losses L_(1) >= L_(2) >= ...
 
-Source: Acerbi and Tasche, On the coherence of expected shortfall (2002), definition 2.6 and proposition 4.1.
+Source: Acerbi and Tasche, On the coherence of expected shortfall (2002).
 """
 
 from collections.abc import Sequence
@@ -199,7 +199,7 @@ def var_es(
 def pairwise_sum(values: npt.NDArray[np.float64]) -> Any:
     """Sum along the first axis in a tree whose shape depends on the length alone: the same bits everywhere.
 
-    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 4.2.
+    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 4.
 
     >>> float(pairwise_sum(np.array([1.0, 2.0, 4.0])))
     7.0

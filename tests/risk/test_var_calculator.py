@@ -2,7 +2,7 @@
 
 Sources of the tables: Hull, Options, Futures and Other Derivatives (OFOD) and Risk Management and Financial
 Institutions (RMFI); McNeil, Frey and Embrechts, Quantitative Risk Management (QRM); Jorion, Value at Risk.
-The QRM and Jorion rows are closed formulas, recomputed independently but not checked against the printed books.
+The QRM and Jorion rows are closed formulas, recomputed but not checked against the printed books.
 """
 
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def test_hull_autocorrelated_horizon_example():
     ],
 )
 def test_mcneil_frey_embrechts_table_of_normal_var_and_es(confidence: float, var: float, es: float):
-    # Source: QRM, example 2.14: a position of 10,000 with annual volatility 20 %, one of 250 days.
+    # Source: QRM, section 2.3: a position of 10,000 with annual volatility 20 %, one of 250 days.
     risk = parametric_var(np.array([[0.2**2 / 250]]), np.array([10_000.0]), confidence)
 
     assert risk.var == pytest.approx(var, abs=0.15)

@@ -6,7 +6,7 @@ from independent import philox_words
 
 from firm.risk_kernels.philox import key_words, philox4x32
 
-# Source: Random123 1.14, kat_vectors, philox4x32 with 10 rounds.
+# Source: the file kat_vectors of Random123, philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [
     (0x00000000, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
     (0xFFFFFFFF, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),

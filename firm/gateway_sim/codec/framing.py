@@ -65,7 +65,7 @@ class Deframer:
 
 
 class Greeter:
-    """Takes the `API\\0` greeting off the front of a stream."""
+    """Takes the greeting, `API` and a NUL, off the front of a stream."""
 
     def __init__(self) -> None:
         self._data = b""

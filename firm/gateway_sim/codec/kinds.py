@@ -1,7 +1,7 @@
 """How single values are spelled on the wire, and how strictly they are read.
 
-An unset number has two spellings, empty and the largest value of its type; both are read as None. Which one is
-written depends on the field, as recorded from real gateways, hence the two variants of each number kind.
+An unset number has two spellings, empty and the largest value of its type; both are read as None. Which one
+is written depends on the field, as recorded from real gateways, hence the two variants of each number kind.
 """
 
 import math
@@ -22,7 +22,7 @@ INT = re.compile(r"[+-]?[0-9]{1,19}")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One spelling: `read` turns wire text into a value (ValueError if it is none), `write` does the reverse."""
+    """`read` turns wire text into a value (ValueError if it is none), `write` does the reverse."""
 
     name: str
     read: Callable[[str], Any]

@@ -1,7 +1,7 @@
 """The two long replies about orders: openOrder and completedOrder, with the quirks of recorded gateways.
 
-Recorded: a stock's right is `?`; the delta-neutral order type of a plain order is the word `None`, which brings
-its group along; unset display size is the largest integer; margin figures are the largest double.
+Recorded: a stock's right is `?`; the delta-neutral order type of a plain order is the word `None`, which
+brings its group along; unset display size is the largest integer; margin figures are the largest double.
 """
 
 from firm.gateway_sim.codec.groups import (

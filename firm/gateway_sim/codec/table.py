@@ -1,7 +1,7 @@
 """One table per message: the same rows drive decoding and encoding, for every protocol version.
 
-A message is a sequence of rows. A `Field` is one wire field; a `Count` is a number followed by so many groups;
-a `When` is a group that is only there if the values before it say so; a `Rest` takes whatever is left, for
+A message is a sequence of rows. A `Field` is one wire field; a `Count` is a number followed by so many
+groups; a `When` is a group that is only there if the values before it say so; a `Rest` takes the rest, for
 requests that are recognised but not served.
 """
 
@@ -82,8 +82,8 @@ class Message:
         _decode(self.rows, reader, version, values)
         if reader.left:
             raise GatewayProtocol(
-                f"{self.name} at version {version} has {len(fields) - reader.left} fields, found {reader.left} "
-                f"more, the first of them {fields[-reader.left][:40]!r}"
+                f"{self.name} at version {version} has {len(fields) - reader.left} fields, found "
+                f"{reader.left} more, the first of them {fields[-reader.left][:40]!r}"
             )
         return values
 

@@ -1,0 +1,112 @@
+"""The newest quote of each instrument and the prints since the last look, conflated from ticks. Pure.
+
+A quote that makes no sense (one side missing, crossed, not a number) is kept back and counted; the instrument
+comes with the next batch in which it makes sense.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firm.domain.instrument import Instrument
+from firm.events import Event
+from firm.events.market import PRINT, QUOTE, market_data, ticks
+
+LOG = logging.getLogger("firm.broker")
+BID_SIZE, BID, ASK, ASK_SIZE = 0, 1, 2, 3
+RT_VOLUME = 48
+DELAYED = {66: BID, 67: ASK, 69: BID_SIZE, 70: ASK_SIZE}
+
+
+class QuoteBoard:
+    """Written by ticks as they are decoded, read once a page."""
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self._symbols = [i.symbol for i in instruments]
+        self._row_of: dict[int, int] = {}
+        self._prints: list[tuple[int, float, float]] = []
+        self._changed: set[int] = set()
+        self.kept_back = 0
+        self._quotes = np.full(len(instruments), np.nan, dtype=[(name, "<f8") for name in QUOTE.names[1:]])
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything has changed since the last `take`."""
+        return bool(self._changed or self._prints)
+
+    def subscribed(self, request: int, instrument: int) -> None:
+        """Ticks of this request are about that instrument; the quote starts anew."""
+        self._row_of[request] = instrument
+        self._quotes[instrument] = (np.nan,) * 4
+
+    def unsubscribe_all(self) -> list[int]:
+        """Ticks of older requests are ignored from now on; returns those requests."""
+        requests = list(self._row_of)
+        self._row_of.clear()
+        return requests
+
+    def price(self, request: int, kind: int, price: float, size: float) -> None:
+        """A price tick with its size; size 0 or a negative price: that side is empty."""
+        row, kind = self._row_of.get(request), DELAYED.get(kind, kind)
+        if row is None or kind not in {BID, ASK}:
+            return
+        side = ("bid", "bid_size") if kind == BID else ("ask", "ask_size")
+        shown = price > 0 and size > 0
+        self._quotes[side[0]][row] = price if shown else np.nan
+        self._quotes[side[1]][row] = size if shown else np.nan
+        self._changed.add(row)
+
+    def size(self, request: int, kind: int, size: float) -> None:
+        """A size tick of a side whose price stays."""
+        row, kind = self._row_of.get(request), DELAYED.get(kind, kind)
+        if row is None or kind not in {BID_SIZE, ASK_SIZE}:
+            return
+        field = "bid_size" if kind == BID_SIZE else "ask_size"
+        if self._quotes[field][row] != size:
+            self._quotes[field][row] = size
+            self._changed.add(row)
+
+    def text(self, request: int, kind: int, value: str) -> None:
+        """RTVolume, a trade of somebody: `price;size;ms;volume;vwap;single`. No price: no trade."""
+        row = self._row_of.get(request)
+        if row is not None and kind == RT_VOLUME:
+            price, size, *_ = value.split(";")
+            if price and float(size) > 0:
+                self._prints.append((row, float(price), float(size)))
+
+    def take(self) -> list[Event]:
+        """A `MarketData` of the instruments that changed and a `Ticks` of the prints, where there are any."""
+        events: list[Event] = []
+        quotes = self._usable()
+        if len(quotes):
+            events.append(market_data(quotes))
+        prints = np.array(self._prints, dtype=PRINT)
+        self._prints.clear()
+        odd = ~((prints["price"] > 0) & np.isfinite(prints["price"]) & np.isfinite(prints["size"]))
+        if odd.any():
+            self._kept_back(prints[odd])
+        if not odd.all():
+            events.append(ticks(prints[~odd]))
+        return events
+
+    def _usable(self) -> NDArray[np.void]:
+        rows = np.array(sorted(self._changed), dtype=np.int64)
+        self._changed.clear()
+        quotes = np.empty(len(rows), dtype=QUOTE)
+        quotes["instrument"] = rows
+        for name in self._quotes.dtype.names or ():
+            quotes[name] = self._quotes[name][rows]
+        bid, ask = quotes["bid"], quotes["ask"]
+        finite = np.isfinite(bid) & np.isfinite(ask) & np.isfinite(quotes["bid_size"] + quotes["ask_size"])
+        good = finite & (bid <= ask)
+        two_sided_and_bad = finite & ~good
+        if two_sided_and_bad.any():
+            self._kept_back(quotes[two_sided_and_bad])
+        return quotes[good]
+
+    def _kept_back(self, rows: NDArray[np.void]) -> None:
+        self.kept_back += len(rows)
+        for row in rows:
+            LOG.warning("kept back as senseless: %s %s", self._symbols[int(row["instrument"])], row)
