@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import ray
 
-from firm.actors.cluster import create_actors
 from firm.actors.plan import RunPlan
 from firm.actors.risk_tasks import warm_workers
+from firm.actors.staff import create_actors
 from firm.errors import FirmError
 
 _LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)

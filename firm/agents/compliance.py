@@ -13,10 +13,16 @@ from firm.events.base import Entry, Event
 from firm.events.external import ExternalEvent, Topic
 from firm.events.market import MarketData
 from firm.events.orders import Approved, Cleared, ComplianceRefused, OrderApproved, OrderCleared
-from firm.events.system import InstrumentsResolved, TradingHalted, TradingRearmed
+from firm.events.system import CycleAborted, InstrumentsResolved, TradingHalted, TradingRearmed
 
 Heard: TypeAlias = (
-    InstrumentsResolved | MarketData | ExternalEvent | TradingHalted | TradingRearmed | OrderApproved
+    InstrumentsResolved
+    | MarketData
+    | ExternalEvent
+    | TradingHalted
+    | TradingRearmed
+    | CycleAborted
+    | OrderApproved
 )
 Said: TypeAlias = OrderCleared | ComplianceRefused
 
@@ -26,12 +32,14 @@ class Compliance:
 
     What is cleared carries its bounds: no child may be priced outside `price_collar` of the reference price
     (rounded inward to the tick), or sent later than `cleared_for_ms` from now. The restricted list starts
-    with the configuration; a person's `restrict` or `unrestrict` is the latest word on a symbol.
+    with the configuration; a person's `restrict` or `unrestrict` is the latest word on a symbol. An aborted
+    cycle is a halt, and an order proposed before it but approved only after it is refused even when trading
+    goes on.
     """
 
     name: ClassVar[str] = "compliance"
     notes: ClassVar[frozenset[type[Event]]] = frozenset(
-        {InstrumentsResolved, MarketData, ExternalEvent, TradingHalted, TradingRearmed}
+        {InstrumentsResolved, MarketData, ExternalEvent, TradingHalted, TradingRearmed, CycleAborted}
     )
 
     def __init__(self, policy: config.Compliance) -> None:
@@ -41,6 +49,7 @@ class Compliance:
         self._restricted = {restriction.symbol: restriction.reason for restriction in policy.restricted}
         self._market = Market()
         self._halted: str | None = None
+        self._aborted_seq = 0
 
     def handle(self, entry: Entry[Heard]) -> Sequence[Said]:
         """See Agent."""
@@ -57,18 +66,22 @@ class Compliance:
                 self._halted = reason
             case TradingRearmed():
                 self._halted = None
+            case CycleAborted(stage=stage, failed_seq=failed_seq):
+                self._aborted_seq = entry.seq
+                self._halted = f"the cycle was aborted: {stage} failed on entry {failed_seq}"
             case OrderApproved(order_seq=order_seq, order=order):
                 return [self._judged(entry.at, order_seq, order)]
         return []
 
     def _judged(self, at: int, order_seq: int, order: Approved) -> Said:
         quote = last_quote(self._market, order.instrument)
+        stale = "the order's own cycle was aborted" if order_seq < self._aborted_seq else None
         facts = Facts(
             at=at,
             instruments=self._market.instruments,
             mid=None if quote is None else quote.mid,
             quoted_at=None if quote is None else quote.at,
-            halted=self._halted,
+            halted=self._halted or stale,
             restricted=self._restricted,
         )
         for rule in self._rules:

@@ -32,7 +32,6 @@ from firm.events.system import (
     BrokerConnected,
     BrokerDisconnected,
     CycleAborted,
-    CycleOpened,
     InstrumentsResolved,
     OperatorHaltRequested,
     Reconciled,
@@ -56,7 +55,6 @@ Note: TypeAlias = (
     | BrokerConnected
     | BrokerDisconnected
     | Reconciled
-    | CycleOpened
 )
 Heard: TypeAlias = OrderCleared | ScheduledTick | OrderFilled | End | Stop | CycleAborted | Note
 Said: TypeAlias = TimerRequested | OrderSubmitted | OrderCancelRequested | ExecutionRefused | OrderDone
@@ -70,9 +68,9 @@ class Execution:
     broker counted has been heard. A child ends only by the broker's word: acceptance does not change that
     it is open, and neither does `OrderUnknown`; unknown is never cancelled.
 
-    A halt, whoever asked for it, drops all plans and asks the broker to cancel all that is open. A re-arm
-    brings nothing back. An aborted cycle takes back what was not committed: children whose intent never came
-    back, and orders of that cycle of which nothing was sent.
+    A halt, whoever asked for it, drops all plans and asks the broker to cancel all that is open; an aborted
+    cycle is a halt. A re-arm brings nothing back, and an order proposed before an abort but cleared only
+    after it (by an agent that had been ill) counts as refused.
 
     Waiting is a `TimerRequested`, one for each moment, however many slices are due then; `parent_seq` names
     the first order that wanted it. A child is named by the seq of its `OrderSubmitted`, which Execution
@@ -92,7 +90,6 @@ class Execution:
             BrokerConnected,
             BrokerDisconnected,
             Reconciled,
-            CycleOpened,
         }
     )
 
@@ -109,7 +106,7 @@ class Execution:
         self._broker: str | None = "never reconciled since the start"
         self._breaks: tuple[str, ...] = ()
         self._breaks_seq = 0
-        self._cycle_seq = 0
+        self._aborted_seq = 0
         self._messages_at, self._messages = 0, 0
 
     def handle(self, entry: Entry[Heard]) -> Sequence[Said]:
@@ -131,8 +128,9 @@ class Execution:
                 said = self._ended(end)
             case TradingHalted() | OperatorHaltRequested() | RiskHaltRequested() as stop:
                 said = self._halt(stop.reason)
-            case CycleAborted(stage=stage):
-                said = self._abort(stage)
+            case CycleAborted(stage=stage, failed_seq=failed_seq):
+                self._aborted_seq = entry.seq
+                said = self._halt(f"the cycle was aborted: {stage} failed on entry {failed_seq}")
             case _ as note:
                 self._note(entry.seq, entry.at, note)
         return said
@@ -158,18 +156,15 @@ class Execution:
                 self._broker = None
                 if breaks != self._breaks:
                     self._breaks, self._breaks_seq = breaks, seq
-            case CycleOpened():
-                self._cycle_seq = seq
 
     def _begin(self, at: int, order_seq: int, order: Cleared) -> list[Said]:
         assert order_seq not in self._orders, f"order {order_seq} was cleared twice"
+        if order_seq < self._aborted_seq:
+            return _refused(order_seq, order, "cycle", "cycle: the order's own cycle was aborted")
         span = window(self._sessions, at, order.valid_until)
         if span is None:
             reason = "session: no session opens while the clearance is valid"
-            return [
-                ExecutionRefused(order_seq, order.quantity, "session", reason),
-                OrderDone(order_seq, ZERO, f"0 of {order.quantity} filled; {reason}"),
-            ]
+            return _refused(order_seq, order, "session", reason)
         lot = self._market.instruments[order.instrument].lot_size
         parent = WorkingOrder(order_seq, order, list(self._algo.slices(order, lot, span)))
         self._orders[order_seq] = parent
@@ -257,18 +252,6 @@ class Execution:
             said += self._finish(parent)
         return said
 
-    def _abort(self, stage: str) -> list[Said]:
-        """What was said in this cycle and has not come back by now was never committed."""
-        self._timers.clear()
-        said: list[Said] = []
-        for parent in list(self._orders.values()):
-            parent.unnamed = []
-            if parent.order_seq > self._cycle_seq and not parent.children:
-                parent.planned = []
-                parent.last_word = f"the cycle was aborted at {stage}"
-            said += self._finish(parent)
-        return said
-
     def _finish(self, parent: WorkingOrder) -> list[Said]:
         if not parent.over:
             return []
@@ -281,3 +264,11 @@ class Execution:
         """None for a child of an order that is done, or a stranger: the bookkeeper sees to its fills."""
         order_seq = self._parents.get(child_seq)
         return None if order_seq is None else self._orders[order_seq]
+
+
+def _refused(order_seq: int, order: Cleared, gate: str, reason: str) -> list[Said]:
+    """The whole order is refused before it was planned."""
+    return [
+        ExecutionRefused(order_seq, order.quantity, gate, reason),
+        OrderDone(order_seq, ZERO, f"0 of {order.quantity} filled; {reason}"),
+    ]

@@ -72,7 +72,8 @@ class Risk:
     fails. The run's seed is the configured one plus the number of bars known, so every cycle draws other
     scenarios, and the same history the same ones, whatever else is in the log.
 
-    What it approved counts as exposure until it is filled, refused further on, or done. It hears its own
+    What it approved counts as exposure until it is filled, refused further on, or done; an aborted cycle is a
+    halt and ends the approvals of that cycle that nobody has acted upon. It hears its own
     `RiskRunRequested` to know the run's name, and Execution's `OrderSubmitted` to know whose fills are whose.
     """
 
@@ -184,8 +185,9 @@ class Risk:
                 self._book.broker_holds = dict(positions)
             case CycleOpened():
                 self._cycle_seq = seq
-            case CycleAborted():
+            case CycleAborted(stage=stage, failed_seq=failed_seq):
                 self._book.abort(self._cycle_seq)
+                self._book.halted = f"the cycle was aborted: {stage} failed on entry {failed_seq}"
 
     def _measured(self, at: int, mark: BookMarked) -> list[RiskHaltRequested | RiskRunRequested]:
         self._book.mark = mark

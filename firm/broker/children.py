@@ -22,8 +22,8 @@ class ChildOrder:
         The broker's names for it, and whether the order of that name is live. More than one live: twins.
     accepted
         `OrderAccepted` has been said.
-    cancel_reason
-        Why the firm wants it cancelled; None if it does not.
+    cancel_reason, cancel_sent
+        Why the firm wants it cancelled (None if it does not); whether that was sent in this connection.
     refusal
         Code and text of a refusal that is not confirmed yet.
     inactive
@@ -47,6 +47,7 @@ class ChildOrder:
     perm_ids: dict[int, bool] = field(default_factory=dict)
     accepted: bool = False
     cancel_reason: str | None = None
+    cancel_sent: bool = False
     refusal: tuple[int, str] | None = None
     inactive: bool = False
     end: str | None = None
@@ -121,7 +122,7 @@ class Children:
         """Order ids of an older connection mean nothing any more."""
         self._by_order.clear()
         for child in self:
-            child.order_id = None
+            child.order_id, child.cancel_sent = None, False
 
     def number(self, child: ChildOrder, order_id: int) -> None:
         """The child's order id in this connection."""

@@ -25,7 +25,7 @@ from firm.broker.messages import (
     UnreadableMessage,
     Want,
 )
-from firm.broker.notices import Link
+from firm.broker.notices import LinkState
 from firm.broker.positions import Positions
 from firm.broker.wants import Wants
 from firm.domain.order import OrderState
@@ -46,7 +46,7 @@ class IbSession:
         self.fills = FillLedger()
         self.positions = Positions()
         self._wants = Wants()
-        self.link = Link(self._wants)
+        self.link = LinkState(self._wants)
         self._strays: dict[int, str] = {}
         self._strangers: set[str] = set()
         self._positions_moved = False
@@ -76,22 +76,21 @@ class IbSession:
         if child.order_id is None:
             self._wants.query(f"order {self.children.name(child)} is to be cancelled, its id is not known")
             return []
+        child.cancel_sent = True
         if child.state in {OrderState.NEW, OrderState.PARTIALLY_FILLED}:
             child.go(OrderState.PENDING_CANCEL)
         return [CancelOrder(child.order_id)]
 
     def cancels_due(self) -> list[CancelOrder]:
-        """Cancels that were wanted, of orders that are not over: to be sent again after an outage."""
-        return [
-            CancelOrder(child.order_id)
-            for child in self.children.working()
-            if child.cancel_reason is not None and child.order_id is not None
-        ]
+        """Cancels that were wanted and not sent in this connection, of orders that are not over."""
+        waiting = [c for c in self.children.working() if c.cancel_reason is not None and not c.cancel_sent]
+        return [cancel for c in waiting if c.order_id for cancel in self.cancel(c.seq, c.cancel_reason or "")]
 
     def new_connection(self) -> None:
         """A fresh connection stands: order ids of the last one are void, everything must be asked for."""
         self.children.new_connection()
-        self._wants.take()
+        self._wants.forget()
+        self.link.back = True
 
     def hear(self, message: Message) -> list[Event]:
         """Take in one message; what it means for the log."""

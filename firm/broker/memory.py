@@ -25,7 +25,7 @@ from firm.events.orders import (
 )
 from firm.events.system import BrokerConnected, InstrumentsResolved, Reconciled
 
-LAST_WORDS: Final = {
+LAST_WORDS: Final[dict[type[Event], OrderState]] = {
     OrderCanceled: OrderState.CANCELED,
     OrderExpired: OrderState.EXPIRED,
     BrokerRejected: OrderState.REJECTED,

@@ -17,6 +17,7 @@ from firm.events.market import PRINT, QUOTE, market_data, ticks
 LOG = logging.getLogger("firm.broker")
 BID_SIZE, BID, ASK, ASK_SIZE = 0, 1, 2, 3
 RT_VOLUME = 48
+SIDES = np.dtype([("bid", "<f8"), ("ask", "<f8"), ("bid_size", "<f8"), ("ask_size", "<f8")])
 DELAYED = {66: BID, 67: ASK, 69: BID_SIZE, 70: ASK_SIZE}
 
 
@@ -29,7 +30,7 @@ class QuoteBoard:
         self._prints: list[tuple[int, float, float]] = []
         self._changed: set[int] = set()
         self.kept_back = 0
-        self._quotes = np.full(len(instruments), np.nan, dtype=[(name, "<f8") for name in QUOTE.names[1:]])
+        self._quotes = np.full(len(instruments), np.nan, dtype=SIDES)
 
     @property
     def has_news(self) -> bool:
@@ -96,7 +97,7 @@ class QuoteBoard:
         self._changed.clear()
         quotes = np.empty(len(rows), dtype=QUOTE)
         quotes["instrument"] = rows
-        for name in self._quotes.dtype.names or ():
+        for name in ("bid", "ask", "bid_size", "ask_size"):
             quotes[name] = self._quotes[name][rows]
         bid, ask = quotes["bid"], quotes["ask"]
         finite = np.isfinite(bid) & np.isfinite(ask) & np.isfinite(quotes["bid_size"] + quotes["ask_size"])
@@ -104,7 +105,8 @@ class QuoteBoard:
         two_sided_and_bad = finite & ~good
         if two_sided_and_bad.any():
             self._kept_back(quotes[two_sided_and_bad])
-        return quotes[good]
+        usable: NDArray[np.void] = quotes[good]
+        return usable
 
     def _kept_back(self, rows: NDArray[np.void]) -> None:
         self.kept_back += len(rows)

@@ -12,8 +12,10 @@ from ib_async import IB, CommissionReport, Contract, Execution, Order
 from ib_async import OrderState as IbOrderState
 from ib_async.client import Client
 from ib_async.decoder import Decoder
+from ib_async.util import UNSET_DOUBLE
 from ib_async.wrapper import RequestError, Wrapper
 
+from firm.broker.codes import CLIENT_ID_IN_USE
 from firm.broker.messages import (
     CommissionMessage,
     CompletedOrderMessage,
@@ -42,6 +44,7 @@ class Recorder(Wrapper):  # type: ignore[misc]
         self._arrived = arrived
         self.account = ""
         self.inbox: list[Message] = []
+        self.client_id_in_use: Callable[[], None] | None = None
         self.board = QuoteBoard(())
         self.account_values: dict[tuple[str, str], str] = {}
 
@@ -83,7 +86,7 @@ class Recorder(Wrapper):  # type: ignore[misc]
     ) -> None:
         """Into the inbox, if it is of our account."""
         if order.account in {"", self.account}:
-            filled = exact(float(order.filledQuantity))
+            filled = exact(0.0 if order.filledQuantity == UNSET_DOUBLE else float(order.filledQuantity))
             names = (order.permId, order.orderRef, contract.conId)
             status = (orderState.status, filled, orderState.completedStatus)
             self.inbox.append(CompletedOrderMessage(*names, *status))
@@ -119,6 +122,8 @@ class Recorder(Wrapper):  # type: ignore[misc]
         if reqId in self._futures:
             self._endReq(reqId, RequestError(reqId, errorCode, errorString), success=False)
             return
+        if errorCode == CLIENT_ID_IN_USE and self.client_id_in_use is not None:
+            self.client_id_in_use()
         LOG.info("gateway notice %s about %s: %s", errorCode, reqId, errorString)
         self.inbox.append(ErrorMessage(reqId, errorCode, errorString))
 
@@ -129,9 +134,9 @@ class Recorder(Wrapper):  # type: ignore[misc]
 
     def accountUpdateMulti(  # noqa: N802
         self,
-        reqId: int,
+        reqId: int,  # noqa: ARG002
         account: str,
-        modelCode: str,
+        modelCode: str,  # noqa: ARG002
         tag: str,
         val: str,
         currency: str,
@@ -172,7 +177,9 @@ class StrictDecoder(Decoder):  # type: ignore[misc]
 
         def handler(fields: Sequence[str]) -> None:
             values = [_parsed(kind, field) for kind, field in zip(types, fields[skip:], strict=False)]
-            getattr(self.wrapper, methodName)(*values)
+            method = getattr(self.wrapper, methodName, None)
+            if method is not None:
+                method(*values)
 
         return handler
 

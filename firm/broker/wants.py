@@ -24,6 +24,11 @@ class Wants:
         if order_id is not None:
             self._add(CancelOrder(order_id))
 
+    def forget(self) -> None:
+        """The connection they were for is gone."""
+        self.in_query = False
+        self._wanted.clear()
+
     def take(self) -> list[Want]:
         """All that was collected since the last time."""
         wanted, self._wanted = self._wanted, []

@@ -81,11 +81,13 @@ class Exchange:
             self.book.printed(instrument, price)
         if not self._orders or not self._sessions.is_open(frame.at):
             return events
-        for order in [o for o in self.orders() if o.held]:
+        held = [o for o in self.orders() if o.held]
+        for order in held:
             order.held = False
             events.append(OrderActivated(self.at, order.perm_id, order.ticket.ref))
         wanted = {o.ticket.instrument for o in self._orders.values()}
-        for instrument in sorted(wanted & set(frame.quotes["instrument"].tolist())):
+        quoted = wanted & set(frame.quotes["instrument"].tolist())
+        for instrument in sorted(quoted | {o.ticket.instrument for o in held}):
             for side in Side:
                 events += self._settle(take_touch(self._orders.values(), instrument, side, self.book))
         for instrument, price, size in prints:

@@ -71,7 +71,7 @@ class WorkingOrder:
     planned: list[Slice]
     unnamed: list[WorkingChild] = field(default_factory=list)
     children: dict[int, WorkingChild] = field(default_factory=dict)
-    last_word: str = ""
+    last_word: str = "every child has ended"
 
     @property
     def filled(self) -> Decimal:

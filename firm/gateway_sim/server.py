@@ -73,7 +73,7 @@ class Server:
             server = await asyncio.start_server(connected, host, port, limit=CONTROL_LINE_MAX)
         except OSError as error:
             raise GatewayUnavailable(
-                f"cannot listen on {host}:{port}: {error.strerror}. Another gateway may be running there; stop "
+                f"cannot listen on {host}:{port}: {error.strerror}. Is another gateway running there? Stop "
                 "it, or choose another port (0 takes a free one)."
             ) from error
         self._servers.append(server)

@@ -48,6 +48,7 @@ class Book:
     instruments: tuple[Instrument, ...] = ()
     held: dict[int, Decimal] = field(default_factory=dict)
     approvals: dict[int, Approval] = field(default_factory=dict)
+    aborted: dict[int, Approval] = field(default_factory=dict)
     children: dict[int, int] = field(default_factory=dict)
     mark: BookMarked | None = None
     history: ReturnHistory | None = None
@@ -64,7 +65,9 @@ class Book:
         self.approvals[order_seq] = Approval(order.instrument, order.side, order.quantity)
 
     def submitted(self, child_seq: int, order_seq: int) -> None:
-        """A part of the order is on its way to the broker under this name."""
+        """A part of the order is on its way to the broker under this name, even if its cycle was aborted."""
+        if order_seq in self.aborted:
+            self.approvals[order_seq] = self.aborted.pop(order_seq)
         if order_seq in self.approvals:
             self.approvals[order_seq].submitted = True
             self.children[child_seq] = order_seq
@@ -85,14 +88,15 @@ class Book:
 
     def end(self, order_seq: int) -> None:
         """The order is done or refused: nothing of it is to come."""
+        self.aborted.pop(order_seq, None)
         if self.approvals.pop(order_seq, None) is not None:
             self.children = {child: parent for child, parent in self.children.items() if parent != order_seq}
 
     def abort(self, since_seq: int) -> None:
-        """End the approvals after `since_seq` of which nothing was submitted."""
+        """Set the approvals after `since_seq` aside of which nothing was submitted."""
         for order_seq, approval in list(self.approvals.items()):
             if order_seq > since_seq and not approval.submitted:
-                self.end(order_seq)
+                self.aborted[order_seq] = self.approvals.pop(order_seq)
 
     def quantity(self, instrument: int) -> Decimal:
         """The signed position now, without approvals."""

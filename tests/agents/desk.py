@@ -31,9 +31,7 @@ def settings(*overrides: str) -> config.Settings:
 def instrument(
     index: int = 0, symbol: str = "KO", multiplier: object = 1, lot: object = 1, currency: str = "USD"
 ) -> Instrument:
-    return Instrument(
-        index, symbol, 1000 + index, "STK", "XNYS", currency, d(multiplier), d("0.01"), d(lot)
-    )
+    return Instrument(index, symbol, 1000 + index, "STK", "XNYS", currency, d(multiplier), d("0.01"), d(lot))
 
 
 def resolved(*instruments: Instrument) -> InstrumentsResolved:

@@ -175,7 +175,12 @@ def test_reconnecting_does_not_reset_the_cash():
 
 def test_positions_held_before_the_run_are_taken_over_at_the_mid():
     said = tell(
-        Bookkeeper(), STOCKS, CONNECTED, quote((0, 59, 61)), Reconciled(((0, d(10)), (1, d(0))), d(0), ()), DECIDE
+        Bookkeeper(),
+        STOCKS,
+        CONNECTED,
+        quote((0, 59, 61)),
+        Reconciled(((0, d(10)), (1, d(0))), d(0), ()),
+        DECIDE,
     )
 
     assert said[0] == PositionChanged(0, d(10), d(60), d(0), d(100_000))
@@ -255,7 +260,7 @@ fees = st.builds(CommissionReported, st.sampled_from("abcdef"), st.decimals(-1, 
 
 
 @given(st.lists(fills | fees, max_size=25))
-def test_the_books_equal_a_naive_model_under_any_mix_of_fills_duplicates_revisions_and_fees(reports):
+def test_the_books_equal_a_naive_model_under_any_mix_of_fills_duplicates_revisions_and_fees(reports: list[OrderFilled | CommissionReported]):
     keeper = Bookkeeper()
     tell(keeper, STOCKS, CONNECTED, quote((0, 100, 100), (1, 100, 100), (2, 100, 100)))
     tell(keeper, *reports, first=4)

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -35,7 +36,7 @@ POLICY = Compliance(
 )
 
 
-def facts(**changes):
+def facts(**changes: Any):
     content = {
         "at": 2_000 * MS,
         "instruments": (KO, FUTURE, FOREIGN),
@@ -47,7 +48,7 @@ def facts(**changes):
     return Facts(**{**content, **changes})
 
 
-def order(quantity="10", price="100", instrument=0, side=Side.BUY):
+def order(quantity: str = "10", price: str = "100", instrument: int = 0, side: object = Side.BUY):
     return Approved(instrument, side, D(quantity), D(price))
 
 
@@ -72,10 +73,13 @@ def test_a_well_formed_order_passes_every_rule():
         (order("1.5"), "order sanity: quantity 1.5 is not a multiple of the lot 1"),
         (order(price="100.005"), "order sanity: reference price 100.005 is not a multiple of the tick 0.01"),
         (order(price="NaN"), "reference price must be a positive decimal"),
-        (Approved(0, Side.BUY, 10.0, D(100)), "quantity must be a positive decimal between 1e-12 and 1e13, found 10.0"),
+        (
+            Approved(0, Side.BUY, 10.0, D(100)),
+            "quantity must be a positive decimal between 1e-12 and 1e13, found 10.0",
+        ),
     ],
 )
-def test_an_order_that_is_not_well_formed_is_refused_with_what_was_found(wrong, reason):
+def test_an_order_that_is_not_well_formed_is_refused_with_what_was_found(wrong: Approved, reason: str):
     assert reason in OrderSanity().objection(wrong, facts())
 
 
@@ -111,8 +115,7 @@ def test_the_largest_value_passes_and_one_cent_more_does_not():
 
     assert rule.objection(order("1500", "100.00"), facts()) is None
     assert (
-        rule.objection(order("1500", "100.01"), facts())
-        == "order value: 150015.00 USD, limit is 150000 USD"
+        rule.objection(order("1500", "100.01"), facts()) == "order value: 150015.00 USD, limit is 150000 USD"
     )
 
 
@@ -128,7 +131,7 @@ def test_the_value_counts_the_multiplier_and_needs_a_known_currency():
 
 
 @pytest.mark.parametrize(("passes", "refused"), [("103.00", "103.01"), ("97.00", "96.99")])
-def test_a_price_at_the_collar_passes_and_one_tick_beyond_does_not(passes, refused):
+def test_a_price_at_the_collar_passes_and_one_tick_beyond_does_not(passes: str, refused: str):
     rule = PriceCollar(D("0.03"), 1000)
 
     assert rule.objection(order(price=passes), facts()) is None
@@ -187,7 +190,7 @@ wild = st.builds(
 @example(order("1E+999999"))
 @example(order("1E-999999"))
 @example(order("123456789012.123456789012345678901234567890123456789"))
-def test_ten_thousand_random_orders_never_crash_the_rules_and_none_that_is_wrong_passes(random_order):
+def test_ten_thousand_random_orders_never_crash_the_rules_and_none_that_is_wrong_passes(random_order: Approved):
     known = facts(restricted={"SAP": "insider list"})
     first = next((r for rule in rules(POLICY) if (r := rule.objection(random_order, known))), None)
 

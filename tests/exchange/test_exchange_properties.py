@@ -52,7 +52,7 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         """A little later; now and then straight across the night."""
         before = self.at
         self.at += gap
-        if self.at < OPEN_2 and self.at >= CLOSE_1 and gap < 100:
+        if before < CLOSE_1 <= self.at < OPEN_2:
             self.at = OPEN_2 - 5
         for close in (CLOSE_1, CLOSE_2):
             if before < close <= self.at:
@@ -85,7 +85,9 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
             shown.left[fill.side] -= fill.quantity
             assert shown.left[fill.side] >= 0
         else:
-            assert (fill.price - self.print_price) * sign > 0
+            assert limit is not None
+            assert (limit - self.print_price) * sign > 0
+            assert shown.price[fill.side] == 0 or (shown.price[fill.side] - fill.price) * sign >= 0
             self.print_left -= fill.quantity
             assert self.print_left >= 0
         self.fills.append(fill)

@@ -20,7 +20,7 @@ KO = Instrument(0, "KO", 1000, "STK", "XNYS", "USD", D(1), D("0.01"), D(1))
 ALWAYS = 1000 * HOUR
 
 
-def order(quantity="100", side=Side.BUY):
+def order(quantity: str = "100", side: Side = Side.BUY):
     return Cleared(0, side, D(quantity), D(100), D(97), D(103), ALWAYS)
 
 
@@ -94,7 +94,7 @@ def test_an_order_off_the_lot_grid_is_a_bug():
     interval_ms=st.integers(1, 10**8),
     start=st.integers(0, CLOSE - 1),
 )
-def test_slices_sum_to_the_order_on_the_lot_grid_in_order_inside_the_window(lots, lot, count, interval_ms, start):
+def test_slices_sum_to_the_order_on_the_lot_grid_in_order_inside_the_window(lots: int, lot: Decimal, count: int, interval_ms: int, start: int):
     span = window(SESSIONS, start, ALWAYS)
     slices = Twap(count, interval_ms, 25.0).slices(order(str(lots * lot)), lot, span)
 
@@ -124,7 +124,7 @@ def test_children_are_day_orders_with_the_type_of_their_algo():
 
 
 @pytest.mark.parametrize(("name", "kind"), [("market", Market), ("limit", Limit), ("twap", Twap)])
-def test_the_configuration_names_the_algo(name, kind):
+def test_the_configuration_names_the_algo(name: str, kind: type):
     settings = Execution(
         default_algo=name,
         max_slippage_bps=25,

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,12 @@ MS = 1_000_000
 ORDER = Cleared(0, Side.BUY, D(100), D(100), D(97), D(103), valid_until=5_000 * MS)
 
 
-def child(quantity="10", price="100", order_type=OrderType.LIMIT):
+def child(quantity: str = "10", price: str | None = "100", order_type: OrderType = OrderType.LIMIT):
     limit = None if price is None else D(price)
     return Child(0, 1000, Side.BUY, D(quantity), order_type, limit, TimeInForce.DAY)
 
 
-def moment(**changes):
+def moment(**changes: Any):
     content = {
         "at": 2_000 * MS,
         "halted": None,
@@ -30,7 +31,7 @@ def moment(**changes):
     return Moment(**{**content, **changes})
 
 
-def objections(a_child, a_moment):
+def objections(a_child: Child, a_moment: Moment):
     asked = [(gate.name, gate.objection(a_child, ORDER, a_moment)) for gate in gates(1000, 200)]
     return {name: reason for name, reason in asked if reason is not None}
 
@@ -48,7 +49,7 @@ def objections(a_child, a_moment):
         (child(), moment(messages=199)),
     ],
 )
-def test_at_the_boundary_a_child_passes(a_child, a_moment):
+def test_at_the_boundary_a_child_passes(a_child: Child, a_moment: Moment):
     assert objections(a_child, a_moment) == {}
 
 
@@ -110,5 +111,5 @@ def test_at_the_boundary_a_child_passes(a_child, a_moment):
         ),
     ],
 )
-def test_one_step_beyond_one_gate_objects_with_the_numbers(a_child, a_moment, gate, reason):
+def test_one_step_beyond_one_gate_objects_with_the_numbers(a_child: Child, a_moment: Moment, gate: str, reason: str):
     assert objections(a_child, a_moment) == {gate: reason}

@@ -1,0 +1,231 @@
+"""One client's connection to an IB Gateway through ib_async: connect, ask, send. Keeps no state of orders."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from ib_async import Contract, ExecutionFilter, Order, StartupFetchNONE
+from ib_async.wrapper import RequestError
+
+from firm.broker.messages import Message
+from firm.broker.pacer import Pacer
+from firm.broker.quotes import QuoteBoard
+from firm.broker.recorder import Recorder, RecordingIB
+from firm.config import Broker
+from firm.domain.instrument import Instrument
+from firm.errors import GatewayClosed, GatewayError, GatewayUnavailable
+from firm.events.orders import Child
+
+LOG = logging.getLogger("firm.broker")
+SAME_CLIENT_ID_AGAIN_S = (0.25, 0.5, 1.0, 2.0)
+CASH_TAG = "TotalCashValue"
+TRADES_TOO = "233"
+Answer = TypeVar("Answer")
+
+
+class Connection:
+    """Connects as one fixed client id, as often as needed. `arrived` is called after each read."""
+
+    def __init__(self, settings: Broker, pacer: Pacer, arrived: Callable[[], None]) -> None:
+        self._settings, self._pacer, self._arrived = settings, pacer, arrived
+        self._ib: RecordingIB | None = None
+        self.account = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether the socket stands."""
+        return self._ib is not None and bool(self._ib.isConnected())
+
+    @property
+    def ib(self) -> RecordingIB:
+        """The library's client; GatewayClosed when there is none."""
+        if self._ib is None or not self._ib.isConnected():
+            raise GatewayClosed(f"the connection to the gateway at {self._address} is gone")
+        return self._ib
+
+    def take_inbox(self) -> list[Message]:
+        """What was said about orders and the account since the last time, in order."""
+        if self._ib is None:
+            return []
+        recorder: Recorder = self._ib.wrapper
+        taken, recorder.inbox = recorder.inbox, []
+        return taken
+
+    async def connect(self) -> None:
+        """Connect and choose the account.
+
+        GatewayUnavailable if nobody answers or the client id stays in use; GatewayError if the account cannot
+        be chosen.
+        """
+        for wait in (*SAME_CLIENT_ID_AGAIN_S, None):
+            self.disconnect()
+            if await self._connected():
+                self.account = self._ib_account(list(self.ib.managedAccounts()))
+                self.ib.wrapper.account = self.account
+                return
+            if wait is not None:
+                LOG.warning("client id %s is in use, trying again in %s s", self._settings.client_id, wait)
+                await asyncio.sleep(wait)
+        raise GatewayUnavailable(
+            f"client id {self._settings.client_id} was needed at {self._address}, found it in use by another "
+            f"session, {len(SAME_CLIENT_ID_AGAIN_S) + 1} times. Orders belong to their client id, so no other "
+            "is taken. End the other program, or give this firm its own broker.client_id."
+        )
+
+    def disconnect(self) -> None:
+        """Hang up; working orders stay where they are."""
+        if self._ib is not None:
+            self._ib.disconnect()
+
+    async def fence(self, timeout_s: float | None = None) -> None:
+        """Wait until everything that the gateway has sent so far is decoded."""
+        await self.ask(self.ib.reqCurrentTimeAsync(), "the time", timeout_s)
+
+    async def query(self) -> None:
+        """Ask for executions, open orders of all clients, completed orders and positions, into the inbox."""
+        mine = ExecutionFilter(acctCode=self.account)
+        await self.ask(self.ib.reqExecutionsAsync(mine), "executions")
+        await self.ask(self.ib.reqAllOpenOrdersAsync(), "open orders")
+        await self.ask(self.ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders")
+        await self.ask(self.ib.reqPositionsAsync(), "positions")
+
+    async def cash(self) -> Decimal:
+        """The account's cash in its base currency."""
+        ib = self.ib
+        values: dict[tuple[str, str], str] = ib.wrapper.account_values
+        values.clear()
+        request = ib.client.getReqId()
+        waiting = ib.wrapper.startReq(request)
+        ib.client.reqAccountUpdatesMulti(request, self.account, "", ledgerAndNLV=False)
+        await self.ask(waiting, "account values")
+        ib.client.cancelAccountUpdatesMulti(request)
+        found = [value for (tag, _), value in values.items() if tag == CASH_TAG]
+        try:
+            return Decimal(found[0])
+        except (IndexError, InvalidOperation) as error:
+            raise GatewayError(
+                f"the cash of account {self.account} was needed ({CASH_TAG}), found {found}. Check that the "
+                "account is open at the gateway."
+            ) from error
+
+    async def ask(self, waiting: Awaitable[Answer], what: str, timeout_s: float | None = None) -> Answer:
+        """The answer to a request; GatewayClosed if none comes in time: no answer is never an empty one."""
+        limit = timeout_s or self._settings.request_timeout_ms / 1000
+        try:
+            return await asyncio.wait_for(waiting, limit)
+        except RequestError as error:
+            raise GatewayError(f"the gateway refused to tell {what}: {error}") from error
+        except (ConnectionError, TimeoutError) as error:
+            self.disconnect()
+            raise GatewayClosed(
+                f"{what} were asked of {self._address}, no answer within {limit:g} s ({error!r})"
+            ) from error
+
+    def next_order_id(self) -> int:
+        """A number for a new order, valid in this connection."""
+        return int(self.ib.client.getReqId())
+
+    def place(self, order_id: int, name: str, instrument: Instrument, child: Child) -> None:
+        """Send the order. After a GatewayClosed it may or may not have been sent."""
+        order = Order(
+            action=child.side.value,
+            totalQuantity=f"{child.quantity:f}",
+            orderType=child.order_type.value,
+            tif=child.time_in_force.value,
+            account=self.account,
+            orderRef=name,
+            outsideRth=False,
+            transmit=True,
+        )
+        if child.limit_price is not None:
+            order.lmtPrice = f"{child.limit_price:f}"
+        self._send(lambda client: client.placeOrder(order_id, contract_of(instrument), order))
+
+    def cancel(self, order_id: int) -> None:
+        """Send a cancel."""
+        self._send(lambda client: client.cancelOrder(order_id, ""))
+
+    async def subscribe(self, instruments: Sequence[Instrument], board: QuoteBoard) -> None:
+        """Ask for quotes and trades of all instruments, in place of all earlier subscriptions."""
+        self.ib.wrapper.board = board
+        for request in board.unsubscribe_all():
+            self._send(lambda client, request=request: client.cancelMktData(request))
+        for instrument in instruments:
+            await self._pacer.take()
+            request = self.next_order_id()
+            board.subscribed(request, instrument.index)
+            self._send(
+                lambda client, request=request, contract=contract_of(instrument): client.reqMktData(
+                    request, contract, TRADES_TOO, False, False, []
+                )
+            )
+
+    @property
+    def _address(self) -> str:
+        return f"{self._settings.gateway_host}:{self._settings.gateway_port}"
+
+    def _send(self, send: Callable[[Any], None]) -> None:
+        try:
+            send(self.ib.client)
+        except ConnectionError as error:
+            raise GatewayClosed(f"the connection to the gateway at {self._address} broke: {error}") from error
+
+    async def _connected(self) -> bool:
+        """One attempt; False if the client id is in use."""
+        settings, in_use = self._settings, asyncio.Event()
+        self._ib = ib = RecordingIB(self._arrived)
+        ib.wrapper.client_id_in_use = in_use.set
+        timeout = settings.connect_timeout_ms / 1000
+        connecting = asyncio.ensure_future(
+            ib.connectAsync(
+                settings.gateway_host,
+                settings.gateway_port,
+                settings.client_id,
+                timeout=timeout,
+                raiseSyncErrors=True,
+                fetchFields=StartupFetchNONE,
+            )
+        )
+        refused = asyncio.ensure_future(in_use.wait())
+        await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
+        refused.cancel()
+        if in_use.is_set():
+            connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
+                await connecting
+            return False
+        try:
+            await connecting
+        except (OSError, TimeoutError) as error:
+            raise GatewayUnavailable(
+                f"an IB Gateway was needed at {self._address}, found none ready within {timeout:g} s "
+                f"({error!r}). Start IB Gateway and enable its API on that port (paper: 4002), or start the "
+                f"simulated one: python -m firm.gateway_sim --port {settings.gateway_port}"
+            ) from error
+        return True
+
+    def _ib_account(self, managed: list[str]) -> str:
+        wanted = self._settings.account
+        if wanted is None and len(managed) == 1:
+            return managed[0]
+        if wanted in managed:
+            return str(wanted)
+        needed = "one account" if wanted is None else f"account {wanted}"
+        raise GatewayError(
+            f"{needed} was needed at {self._address}, found {', '.join(managed) or 'none'}. Set broker.account "
+            "to one of these."
+        )
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """The contract by its conId, smart-routed if it is a stock."""
+    return Contract(
+        conId=instrument.con_id,
+        symbol=instrument.symbol,
+        secType=instrument.sec_type,
+        exchange="SMART" if instrument.sec_type == "STK" else instrument.venue,
+        currency=instrument.currency,
+    )
