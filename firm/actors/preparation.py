@@ -3,6 +3,8 @@
 import argparse
 import json
 import re
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +106,7 @@ def prepare_gateway(
 
 def _answers(before: dict[str, Any]) -> bool:
     try:
-        with SimulatorControl.connect("127.0.0.1", before["control_port"]) as control:
+        with closing(SimulatorControl("127.0.0.1", before["control_port"])) as control:
             control.status()
     except GatewayError:
         return False
@@ -133,12 +135,10 @@ def prepare_plan(settings: Settings, run_dir: Path, gateway: GatewayAddress) -> 
 def _market(settings: Settings, gateway: GatewayAddress) -> tuple[str, tuple[str, ...], Sessions]:
     """What the data are called, the symbols there are, and the sessions."""
     if gateway.control_port is not None:
-        with SimulatorControl.connect(gateway.host, gateway.control_port) as control:
+        with closing(SimulatorControl(gateway.host, gateway.control_port)) as control:
             status = control.status()
         sessions = Sessions(tuple(status["sessions_opens"]), tuple(status["sessions_closes"]))
         return status["label"], tuple(status["symbols"]), sessions
-    import time
-
     now = time.time_ns()
     ahead = now + YEARS_AHEAD * 366 * 86_400_000_000_000
     symbols = settings.universe.symbols

@@ -71,8 +71,8 @@ class Connection:
                 await asyncio.sleep(wait)
         raise GatewayUnavailable(
             f"client id {self._settings.client_id} was needed at {self._address}, found it in use by another "
-            f"session, {len(SAME_CLIENT_ID_AGAIN_S) + 1} times. Orders belong to their client id, so no other "
-            "is taken. End the other program, or give this firm its own broker.client_id."
+            f"session, {len(SAME_CLIENT_ID_AGAIN_S) + 1} times. Orders belong to their client id, so no "
+            "other is taken. End the other program, or give this firm its own broker.client_id."
         )
 
     def disconnect(self) -> None:
@@ -142,34 +142,32 @@ class Connection:
         )
         if child.limit_price is not None:
             order.lmtPrice = f"{child.limit_price:f}"
-        self._send(lambda client: client.placeOrder(order_id, contract_of(instrument), order))
+        self._send("placeOrder", order_id, contract_of(instrument), order)
 
     def cancel(self, order_id: int) -> None:
         """Send a cancel."""
-        self._send(lambda client: client.cancelOrder(order_id, ""))
+        self._send("cancelOrder", order_id, "")
 
     async def subscribe(self, instruments: Sequence[Instrument], board: QuoteBoard) -> None:
         """Ask for quotes and trades of all instruments, in place of all earlier subscriptions."""
         self.ib.wrapper.board = board
         for request in board.unsubscribe_all():
-            self._send(lambda client, request=request: client.cancelMktData(request))
+            await self._pacer.take()
+            self._send("cancelMktData", request)
         for instrument in instruments:
             await self._pacer.take()
             request = self.next_order_id()
             board.subscribed(request, instrument.index)
-            self._send(
-                lambda client, request=request, contract=contract_of(instrument): client.reqMktData(
-                    request, contract, TRADES_TOO, False, False, []
-                )
-            )
+            contract = contract_of(instrument)
+            self._send("reqMktData", request, contract, TRADES_TOO, False, False, [])  # noqa: FBT003
 
     @property
     def _address(self) -> str:
         return f"{self._settings.gateway_host}:{self._settings.gateway_port}"
 
-    def _send(self, send: Callable[[Any], None]) -> None:
+    def _send(self, request: str, *values: Any) -> None:
         try:
-            send(self.ib.client)
+            getattr(self.ib.client, request)(*values)
         except ConnectionError as error:
             raise GatewayClosed(f"the connection to the gateway at {self._address} broke: {error}") from error
 
@@ -178,6 +176,7 @@ class Connection:
         settings, in_use = self._settings, asyncio.Event()
         self._ib = ib = RecordingIB(self._arrived)
         ib.wrapper.client_id_in_use = in_use.set
+        ib.disconnectedEvent += self._arrived
         timeout = settings.connect_timeout_ms / 1000
         connecting = asyncio.ensure_future(
             ib.connectAsync(
@@ -215,8 +214,8 @@ class Connection:
             return str(wanted)
         needed = "one account" if wanted is None else f"account {wanted}"
         raise GatewayError(
-            f"{needed} was needed at {self._address}, found {', '.join(managed) or 'none'}. Set broker.account "
-            "to one of these."
+            f"{needed} was needed at {self._address}, found {', '.join(managed) or 'none'}. Set "
+            "broker.account to one of these."
         )
 
 

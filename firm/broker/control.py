@@ -1,4 +1,4 @@
-"""The control port of a simulated gateway: its clock is moved, and its state looked at, one JSON line each."""
+"""The control port of a simulated gateway: moves its clock and looks at its state, one JSON line each."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ def line(command: Mapping[str, object]) -> bytes:
 
 
 def reply(received: bytes, address: str) -> dict[str, Any]:
-    """The answer in a received line; GatewayClosed at the end of the stream, GatewayError if it is refused."""
+    """The answer in a received line; GatewayClosed at the end of the stream, GatewayError for a refusal."""
     if not received.endswith(b"\n"):
         raise GatewayClosed(f"the simulated gateway closed its control port {address}")
     answer: dict[str, Any] = json.loads(received)

@@ -108,7 +108,7 @@ def draw(chart: Chart, width: int, height: int, css: str) -> str:
         opening,
         f'<title id="{name}-t">{escape(chart.title)}</title>',
         f'<desc id="{name}-d">{escape(chart.description)}</desc>',
-        _axes(chart, scale, max(3, width // 110)),
+        _axes(chart, scale, max(4, width // 110)),
         *(_PAINTERS[series.kind](chart.times, series, scale) for series in chart.series),
         *(_limit(limit, scale) for limit in chart.limits),
         f'<line class="cross" x1="0" x2="0" y1="{scale.top:g}" y2="{scale.bottom:g}" visibility="hidden"/>',

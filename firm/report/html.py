@@ -96,7 +96,7 @@ def _money(summary: Summary) -> Iterable[tuple[str, str, str, str]]:
     yield (
         "Result",
         signed_money(gain),
-        f"{percent(share)} of the first mark" if share is not None else "never marked",
+        f"{percent(share)} since the first mark" if share is not None else "never marked",
         "" if gain is None else "loss" if gain < 0 else "gain",
     )
     yield "Max drawdown", percent(book.max_drawdown if last else None), _limit(summary, "max_drawdown"), ""

@@ -32,7 +32,8 @@ class Shown:
 
     def __init__(self) -> None:
         self.price = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
-        self.left = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
+        self.size = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
+        self.left = dict(self.size)
 
 
 class ExchangeAgainstModel(RuleBasedStateMachine):
@@ -87,7 +88,7 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         else:
             assert limit is not None
             assert (limit - self.print_price) * sign > 0
-            assert shown.price[fill.side] == 0 or (shown.price[fill.side] - fill.price) * sign >= 0
+            assert not shown.size[fill.side] or (shown.price[fill.side] - fill.price) * sign >= 0
             self.print_left -= fill.quantity
             assert self.print_left >= 0
         self.fills.append(fill)
@@ -102,7 +103,8 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         at = self.tick(1)
         ask = bid + spread
         self.shown[instrument].price = {Side.BUY: Decimal(ask) / 100, Side.SELL: Decimal(bid) / 100}
-        self.shown[instrument].left = {Side.BUY: Decimal(sizes[1]), Side.SELL: Decimal(sizes[0])}
+        self.shown[instrument].size = {Side.BUY: Decimal(sizes[1]), Side.SELL: Decimal(sizes[0])}
+        self.shown[instrument].left = dict(self.shown[instrument].size)
         quoted = (instrument, bid / 100, ask / 100, float(sizes[0]), float(sizes[1]))
         self.learn(self.exchange.advance(frame(at, quoted)))
 

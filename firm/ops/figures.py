@@ -1,0 +1,124 @@
+"""The numbers behind the metrics, copied from a running fold so that nobody reads it while it changes."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, Protocol
+
+LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Counted(Protocol):
+    """What must be counted for the metrics; `firm.report.summary.Summary` counts it all."""
+
+    @property
+    def entries(self) -> int:
+        """Entries of the log."""
+
+    @property
+    def cycles_by_kind(self) -> Mapping[str, int]:
+        """Cycles by decision and reaction."""
+
+    @property
+    def signals_by_agent(self) -> Mapping[str, int]:
+        """Signals by agent."""
+
+    @property
+    def orders_proposed(self) -> int:
+        """Orders the CIO proposed."""
+
+    @property
+    def refusals(self) -> Mapping[tuple[str, str], int]:
+        """Refusals by (who, name)."""
+
+    @property
+    def sent_by_algo(self) -> Mapping[str, int]:
+        """Children by algo."""
+
+    @property
+    def fills_by_side(self) -> Mapping[str, int]:
+        """Executions by side."""
+
+    @property
+    def barrier_missing(self) -> int:
+        """Signals that missed their barrier."""
+
+    @property
+    def equity(self) -> float | None:
+        """Equity at the last mark."""
+
+    @property
+    def gross_exposure(self) -> float | None:
+        """Gross exposure at the last mark."""
+
+    @property
+    def drawdown(self) -> float | None:
+        """Drawdown at the last mark, a fraction."""
+
+    @property
+    def var_by_method(self) -> Mapping[str, float]:
+        """The last VaR by method."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """A histogram: values counted up to each bound of `LATENCY_BUCKETS_S` and beyond, and their sum."""
+
+    cumulative: tuple[int, ...]
+    total_s: float
+
+
+class CycleLatency:
+    """Collects how long cycles took."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self._total_s = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one cycle."""
+        self._counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self._total_s += seconds
+
+    def view(self) -> Latencies:
+        """The histogram now."""
+        return Latencies(tuple(accumulate(self._counts)), self._total_s)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """See `Counted`; a copy. The defaults are those of a log without entries."""
+
+    entries: int = 0
+    cycles_by_kind: Mapping[str, int] = field(default_factory=dict)
+    signals_by_agent: Mapping[str, int] = field(default_factory=dict)
+    orders_proposed: int = 0
+    refusals: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    sent_by_algo: Mapping[str, int] = field(default_factory=dict)
+    fills_by_side: Mapping[str, int] = field(default_factory=dict)
+    barrier_missing: int = 0
+    equity: float | None = None
+    gross_exposure: float | None = None
+    drawdown: float | None = None
+    var_by_method: Mapping[str, float] = field(default_factory=dict)
+    latencies: Latencies | None = None
+
+    @classmethod
+    def of(cls, counted: Counted, latencies: Latencies | None = None) -> "Figures":
+        """Copy what is counted now."""
+        return cls(
+            counted.entries,
+            dict(counted.cycles_by_kind),
+            dict(counted.signals_by_agent),
+            counted.orders_proposed,
+            dict(counted.refusals),
+            dict(counted.sent_by_algo),
+            dict(counted.fills_by_side),
+            counted.barrier_missing,
+            counted.equity,
+            counted.gross_exposure,
+            counted.drawdown,
+            dict(counted.var_by_method),
+            latencies,
+        )
