@@ -49,7 +49,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         store.close()
     for author in sorted(replayed.recorded):
         print(
-            f"  {author:>12}  {replayed.recomputed[author]:,} recomputed / {replayed.recorded[author]:,} recorded"
+            f"  {author:>12}  {replayed.recomputed[author]:,} recomputed"
+            f" / {replayed.recorded[author]:,} recorded"
         )
     print(f"identical: {replayed.entries:,} entries, head {replayed.head.hex()}")
     return 0
@@ -61,8 +62,8 @@ def _same_numbers(recorded: str) -> bool:
     here = numeric_fingerprint()
     if here != recorded:
         print(
-            f"numeric fingerprint here {here[:16]}, of the run {recorded[:16]}: another kind of machine; risk runs "
-            "are taken from the record, and floats may differ in the last bit"
+            f"numeric fingerprint here {here[:16]}, of the run {recorded[:16]}: another kind of machine; "
+            "risk runs are taken from the record, and floats may differ in the last bit"
         )
     return here == recorded
 

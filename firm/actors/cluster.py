@@ -25,8 +25,8 @@ def connect(cluster: Cluster) -> str:
             )
         except ConnectionError as error:
             raise FirmError(
-                f"a Ray cluster was needed at address {cluster.address!r}, found none: {error}. Start one with "
-                "`ray up cluster.yaml`, or leave out --address to run an embedded Ray."
+                f"a Ray cluster was needed at address {cluster.address!r}, found none: {error}. Start one "
+                "with `ray up cluster.yaml`, or leave out --address to run an embedded Ray."
             ) from error
     else:
         context = ray.init(

@@ -64,8 +64,8 @@ class RayBroker:
             except _LOST as error:
                 if time.monotonic() > deadline:
                     raise GatewayError(
-                        f"the broker actor did not come back within {HEAL_WITHIN_S:.0f} s; look at its log in "
-                        "the Ray dashboard"
+                        f"the broker actor did not come back within {HEAL_WITHIN_S:.0f} s; look at its log "
+                        "in the Ray dashboard"
                     ) from error
                 time.sleep(RETRY_S)
 

@@ -29,7 +29,7 @@ YEARS_AHEAD = 2
 
 def prepare_settings(arguments: argparse.Namespace) -> Settings:
     """The settings with the command line applied; live trading only on purpose."""
-    overrides = list(getattr(arguments, "set"))
+    overrides = list(arguments.set)
     if arguments.signal_replicas is not None:
         overrides.append(f"cluster.signal_replicas={arguments.signal_replicas}")
     if arguments.address is not None:
@@ -59,8 +59,8 @@ def _check_live(settings: Settings, *, understood: bool, gateway: str) -> None:
     lei = settings.system.lei or ""
     if not LEI.fullmatch(lei) or int("".join(str(int(c, 36)) for c in lei)) % 97 != 1:
         raise ConfigError(
-            f"live trading needs system.lei, a valid LEI (ISO 17442: 18 letters or digits and two check digits), "
-            f"found {settings.system.lei!r}"
+            "live trading needs system.lei, a valid LEI (ISO 17442: 18 letters or digits and two check "
+            f"digits), found {settings.system.lei!r}"
         )
     if gateway == "simulated":
         raise ConfigError("system.mode is live but the gateway is simulated; give --gateway HOST:PORT")
@@ -69,7 +69,7 @@ def _check_live(settings: Settings, *, understood: bool, gateway: str) -> None:
 def prepare_gateway(
     arguments: argparse.Namespace, settings: Settings, run_dir: Path, view: View
 ) -> GatewayAddress:
-    """The gateway to trade at. A simulated one of an earlier start is adopted, or started again on its journal."""
+    """The gateway to trade at: a simulated one is adopted if it lives, else started on its journal."""
     run_dir.mkdir(parents=True, exist_ok=True)
     broker = settings.broker
     if arguments.gateway != "simulated":

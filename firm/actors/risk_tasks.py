@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from firm.bus.crew import RiskAsk
+from firm.errors import FirmError
 from firm.events import CODEC
 from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
 from firm.risk.run import Shard, conclude, measure, plan
@@ -61,7 +62,11 @@ class RiskRun:
         return max(0.0, self._started + self._ask.deadline_ms / 1000 - time.monotonic())
 
 
-def warm_workers(count: int, fingerprint: str) -> list[str]:
-    """Compile the kernels on `count` workers; the fingerprints that differ from the run's."""
-    found: list[str] = ray.get([warm_worker.remote() for _ in range(count)])
-    return [value for value in found if value != fingerprint]
+def warm_workers(count: int, fingerprint: str) -> None:
+    """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's."""
+    for found in ray.get([warm_worker.remote() for _ in range(count)]):
+        if found != fingerprint:
+            raise FirmError(
+                f"every node of this run needs the numeric fingerprint {fingerprint[:16]}, found "
+                f"{found[:16]}; use machines of one kind, or leave that node out"
+            )

@@ -10,7 +10,6 @@ import ray
 from firm.actors.plan import RunPlan
 from firm.actors.risk_tasks import warm_workers
 from firm.actors.staff import create_actors
-from firm.errors import FirmError
 
 _LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
 
@@ -38,9 +37,13 @@ class Supervisor:
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._live())
 
-    async def progress(self) -> Progress:
-        """Where the firm is now."""
-        return self._progress
+    async def watch(self) -> tuple[Progress, dict[str, Any] | None]:
+        """Where the firm is now, and the reader's figures once there are any."""
+        reader = self._actors.get("reader")
+        try:
+            return self._progress, await reader.progress.remote() if reader is not None else None
+        except _LOST:
+            return self._progress, None
 
     async def pids(self) -> dict[str, int]:
         """The process of every actor that answers."""
@@ -52,12 +55,7 @@ class Supervisor:
             self._actors = create_actors(self._plan)
             self._stage("compiling the risk kernels on the workers")
             count = self._plan.config().cluster.num_cpus
-            strangers = await asyncio.to_thread(warm_workers, count, self._plan.started.fingerprint)
-            if strangers:
-                raise FirmError(
-                    f"all nodes need the numeric fingerprint {self._plan.started.fingerprint[:16]}, found "
-                    f"{strangers[0][:16]}; use machines of one kind, or leave that node out of the run"
-                )
+            await asyncio.to_thread(warm_workers, count, self._plan.started.fingerprint)
             await self._actors["reader"].start.remote()
             self._stage("connecting to the broker, loading history")
             await self._drive()

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -28,7 +28,7 @@ class View:
         self._last_stage = ""
         self._last_line = 0.0
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -62,7 +62,7 @@ class View:
         """The firm ended badly; what is committed is safe."""
         self._end_live()
         Console(file=sys.stderr, highlight=False, soft_wrap=True).print(
-            f"firm: the run failed: {error}\nEverything committed is in {run_dir}; the same --run-dir resumes it.",
+            f"firm: the run failed: {error}\nWhat was committed is safe in {run_dir}; start again on it to resume.",
             markup=False,
         )
 

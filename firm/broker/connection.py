@@ -16,6 +16,7 @@ from firm.broker.quotes import QuoteBoard
 from firm.broker.recorder import Recorder, RecordingIB
 from firm.config import Broker
 from firm.domain.instrument import Instrument
+from firm.domain.session import NS_PER_SECOND
 from firm.errors import GatewayClosed, GatewayError, GatewayUnavailable
 from firm.events.orders import Child
 
@@ -83,6 +84,17 @@ class Connection:
     async def fence(self, timeout_s: float | None = None) -> None:
         """Wait until everything that the gateway has sent so far is decoded."""
         await self.ask(self.ib.reqCurrentTimeAsync(), "the time", timeout_s)
+
+    async def time(self) -> int:
+        """The gateway's clock in ns UTC, to the second below."""
+        now = await self.ask(self.ib.reqCurrentTimeAsync(), "the time")
+        return round(now.timestamp()) * NS_PER_SECOND
+
+    async def market_rule(self, rule: int) -> Sequence[Any]:
+        """The price bands of a market rule."""
+        waiting = self.ib.wrapper.startReq(f"marketRule-{rule}")
+        self._send("reqMarketRule", rule)
+        return await self.ask(waiting, f"market rule {rule}")
 
     async def query(self) -> None:
         """Ask for executions, open orders of all clients, completed orders and positions, into the inbox."""
@@ -159,7 +171,7 @@ class Connection:
             request = self.next_order_id()
             board.subscribed(request, instrument.index)
             contract = contract_of(instrument)
-            self._send("reqMktData", request, contract, TRADES_TOO, False, False, [])  # noqa: FBT003
+            self._send("reqMktData", request, contract, TRADES_TOO, False, False, [])
 
     @property
     def _address(self) -> str:

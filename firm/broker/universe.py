@@ -35,8 +35,7 @@ BAR_S = {
     "1 hour": 3600,
 }
 SESSION_S = 23_400
-SECONDS_A_DAY = 86_400
-DAYS_A_YEAR, SESSIONS_A_YEAR, SESSIONS_A_WEEK = 365, 250, 5
+DAYS_A_YEAR, SESSIONS_A_YEAR = 365, 250
 
 
 async def resolve(connection: Connection, symbols: Sequence[str]) -> tuple[Instrument, ...]:
@@ -127,8 +126,8 @@ def _rule_of(details: Any) -> int | None:
 
 
 async def _coarsest(connection: Connection, rule: int) -> Decimal:
-    bands = await connection.ask(connection.ib.reqMarketRuleAsync(rule), f"market rule {rule}")
-    steps = sorted({exact(band.increment) for band in bands or ()})
+    bands = await connection.market_rule(rule)
+    steps = sorted({exact(band.increment) for band in bands})
     if not steps or any(coarse % fine for fine, coarse in pairwise(steps)):
         raise DataError(
             f"market rule {rule} must have price steps of which the coarser are multiples of the finer, "

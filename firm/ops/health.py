@@ -146,8 +146,8 @@ def _reconciliation(status: StatusView) -> Component:
     if status.breaks:
         return Component(
             "degraded",
-            f"positions differ from the broker's ({'; '.join(status.breaks)}); find the cause, put it right at"
-            " the broker or in the log, and reconcile again",
+            f"positions differ from the broker's ({'; '.join(status.breaks)}); no new risk until they agree:"
+            " find the cause, put it right at the broker, and reconcile again",
         )
     return Component("ok", "positions agree with the broker's")
 
@@ -160,7 +160,7 @@ def _data(status: StatusView, tolerances: Tolerances) -> Component:
         return Component(
             "degraded",
             f"the last quote is {age:.0f} s old in log time, allowed are {limit:g} s"
-            " (compliance.max_quote_age_ms); outside trading hours this is normal, else look at the data feed",
+            " (compliance.max_quote_age_ms); normal outside trading hours, else look at the data feed",
         )
     return Component("ok", f"the last quote is {age:.0f} s old in log time")
 
@@ -200,8 +200,8 @@ def _agents(status: StatusView) -> Component:
         listed = "; ".join(f"{name} on entry {seq}" for name, seq in status.poisoned)
         return Component(
             "degraded",
-            f"failed and not asked any more: {listed}; correct the cause and restart, or: firm skip DIR AGENT SEQ"
-            " --by NAME --reason TEXT",
+            f"failed and not asked any more: {listed}; to pass over the entry:"
+            " firm skip DIR AGENT SEQ --by NAME --reason TEXT",
         )
     return Component("ok", "no agent has failed")
 

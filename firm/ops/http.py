@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from html import escape
 from ipaddress import ip_address
 from typing import Final
@@ -95,55 +96,51 @@ class OpsServer:
         """`host` must be loopback; port 0 takes a free one."""
         if not is_loopback(host):
             raise ConfigError(
-                f"ops.host needs a loopback address (127.0.0.1, ::1, localhost), found {host!r}: the endpoints"
-                " have no password. Reach them from elsewhere through an SSH tunnel."
+                f"ops.host needs a loopback address (127.0.0.1, ::1, localhost), found {host!r}: the"
+                " endpoints have no password. Reach them from elsewhere through an SSH tunnel."
             )
-        self._host, self._port, self._read = host, port, read
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="firm-ops", daemon=True)
-        self._listening = threading.Event()
-        self._error: OSError | None = None
-        self._runner: web.AppRunner | None = None
+        self._host = "127.0.0.1" if host.lower() == "localhost" else host
+        self._port, self._read = port, read
+        self._thread = threading.Thread(target=self._run, name="firm-ops", daemon=True)
+        self._listening: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     def start(self) -> int:
         """Listen; the port. GatewayUnavailable if the port is taken."""
         self._thread.start()
-        if not self._listening.wait(STARTED_WITHIN_S):
+        try:
+            return self._listening.result(STARTED_WITHIN_S)[0]
+        except TimeoutError as error:
             raise GatewayUnavailable(
-                f"the endpoints did not listen on {self._host} port {self._port} within {STARTED_WITHIN_S:g} s"
-            )
-        if self._error is not None:
+                f"the endpoints need {self._host} port {self._port} and did not get it within"
+                f" {STARTED_WITHIN_S:g} s; this machine is overloaded, start the firm again"
+            ) from error
+        except OSError as error:
             self._thread.join()
             raise GatewayUnavailable(
-                f"the endpoints need {self._host} port {self._port} and cannot have it ({self._error.strerror})."
+                f"the endpoints need {self._host} port {self._port} and cannot have it ({error.strerror})."
                 " Stop what listens there, or take any free port with --set ops.port=0"
-            ) from self._error
-        return self._port
+            ) from error
 
     def stop(self) -> None:
-        """Stop listening and end the thread; a server that never listened is left as it is."""
+        """Stop listening and end the thread. Nothing happens if it does not run."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            _, loop, leave = self._listening.result()
+            loop.call_soon_threadsafe(leave.set)
             self._thread.join()
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._listen())
-        except OSError as error:
-            self._error = error
-        else:
-            self._listening.set()
-            self._loop.run_forever()
-        finally:
-            if self._runner is not None:
-                self._loop.run_until_complete(self._runner.cleanup())
-            self._loop.close()
-            self._listening.set()
+    def _run(self) -> None:
+        asyncio.run(self._serve())
 
-    async def _listen(self) -> None:
-        self._runner = web.AppRunner(make_app(self._read), access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+    async def _serve(self) -> None:
+        leave = asyncio.Event()
+        runner = web.AppRunner(make_app(self._read), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            self._listening.set_exception(error)
+        else:
+            self._listening.set_result((runner.addresses[0][1], asyncio.get_running_loop(), leave))
+            await leave.wait()
+        finally:
+            await runner.cleanup()

@@ -27,7 +27,8 @@ def page(snapshot: Snapshot) -> str:
     health = snapshot.health()
     ready = health.readiness().ready
     rows = "".join(
-        f'<tr><td>{escape(name)}</td><td class="{part.state}">{part.state}</td><td>{escape(part.reason)}</td></tr>'
+        f'<tr><td>{escape(name)}</td><td class="{part.state}">{part.state}</td>'
+        f"<td>{escape(part.reason)}</td></tr>"
         for name, part in health.components.items()
     )
     links = "".join(f'<a href="{path}">{path}</a>' for path in ("/health", "/ready", "/live", "/metrics"))

@@ -77,9 +77,11 @@ class Status:
                 self._connected, self._disconnect_reason, self._breaks = False, reason, None
             case Reconciled(breaks=breaks):
                 self._breaks = breaks
-            case RiskRunCompleted() | RiskMeasured():
-                self._risk_fed, self._risk_failed, self._measured = True, "", True
-                self._without = 0
+            case RiskRunCompleted():
+                self._risk_failed = ""
+                self._feed()
+            case RiskMeasured():
+                self._feed()
             case RiskRunFailed(reason=reason):
                 self._risk_failed = reason or "no reason given"
             case BarrierClosed(answered=answered, expected=expected):
@@ -93,6 +95,10 @@ class Status:
             case EntrySkipped(agent=agent, skipped_seq=seq):
                 if self._poisoned.get(agent) == seq:
                     del self._poisoned[agent]
+
+    def _feed(self) -> None:
+        self._risk_fed = self._measured = True
+        self._without = 0
 
     def _open(self, at: int, kind: CycleKind) -> None:
         """A cycle begins, so the one before is over: only then can a missing measurement be told."""

@@ -19,7 +19,7 @@ class LossWatch:
     def __init__(self, settings: config.Risk) -> None:
         self._max_drawdown = Decimal(repr(settings.max_drawdown))
         self._max_daily_loss = Decimal(repr(settings.max_daily_loss))
-        self._day = 0
+        self._day: int | None = None
         self._peak: Decimal | None = None
         self._day_start: Decimal | None = None
         self._last: Decimal | None = None

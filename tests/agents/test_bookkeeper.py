@@ -260,7 +260,9 @@ fees = st.builds(CommissionReported, st.sampled_from("abcdef"), st.decimals(-1, 
 
 
 @given(st.lists(fills | fees, max_size=25))
-def test_the_books_equal_a_naive_model_under_any_mix_of_fills_duplicates_revisions_and_fees(reports: list[OrderFilled | CommissionReported]):
+def test_the_books_equal_a_naive_model_under_any_mix_of_fills_duplicates_revisions_and_fees(
+    reports: list[OrderFilled | CommissionReported],
+):
     keeper = Bookkeeper()
     tell(keeper, STOCKS, CONNECTED, quote((0, 100, 100), (1, 100, 100), (2, 100, 100)))
     tell(keeper, *reports, first=4)

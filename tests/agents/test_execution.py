@@ -63,7 +63,14 @@ def trader(algo: str = "limit", *overrides: str):
     return agent
 
 
-def cleared(quantity: object = 100, side: Side = BUY, order_seq: int = 7, price: object = 100, valid_until: int = 80 * HOUR, instrument: int = 0):
+def cleared(
+    quantity: object = 100,
+    side: Side = BUY,
+    order_seq: int = 7,
+    price: object = 100,
+    valid_until: int = 80 * HOUR,
+    instrument: int = 0,
+):
     band = (d("97.00"), d("103.00"))
     return OrderCleared(order_seq, Cleared(instrument, side, d(quantity), d(price), *band, valid_until))
 
@@ -439,7 +446,9 @@ steps = st.lists(
 
 @given(st.sampled_from(["market", "limit", "twap"]), steps)
 @hypothesis_settings(deadline=None)
-def test_children_never_exceed_the_cleared_quantity_and_every_order_ends_once_with_its_fills(algo: str, story: list[tuple[str, int, int]]):
+def test_children_never_exceed_the_cleared_quantity_and_every_order_ends_once_with_its_fills(
+    algo: str, story: list[tuple[str, int, int]]
+):
     desk = Desk(algo)
     for what, pick, amount in story:
         match what:

@@ -190,7 +190,9 @@ wild = st.builds(
 @example(order("1E+999999"))
 @example(order("1E-999999"))
 @example(order("123456789012.123456789012345678901234567890123456789"))
-def test_ten_thousand_random_orders_never_crash_the_rules_and_none_that_is_wrong_passes(random_order: Approved):
+def test_ten_thousand_random_orders_never_crash_the_rules_and_none_that_is_wrong_passes(
+    random_order: Approved,
+):
     known = facts(restricted={"SAP": "insider list"})
     first = next((r for rule in rules(POLICY) if (r := rule.objection(random_order, known))), None)
 

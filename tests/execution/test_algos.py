@@ -94,7 +94,9 @@ def test_an_order_off_the_lot_grid_is_a_bug():
     interval_ms=st.integers(1, 10**8),
     start=st.integers(0, CLOSE - 1),
 )
-def test_slices_sum_to_the_order_on_the_lot_grid_in_order_inside_the_window(lots: int, lot: Decimal, count: int, interval_ms: int, start: int):
+def test_slices_sum_to_the_order_on_the_lot_grid_in_order_inside_the_window(
+    lots: int, lot: Decimal, count: int, interval_ms: int, start: int
+):
     span = window(SESSIONS, start, ALWAYS)
     slices = Twap(count, interval_ms, 25.0).slices(order(str(lots * lot)), lot, span)
 

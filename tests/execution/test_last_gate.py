@@ -111,5 +111,7 @@ def test_at_the_boundary_a_child_passes(a_child: Child, a_moment: Moment):
         ),
     ],
 )
-def test_one_step_beyond_one_gate_objects_with_the_numbers(a_child: Child, a_moment: Moment, gate: str, reason: str):
+def test_one_step_beyond_one_gate_objects_with_the_numbers(
+    a_child: Child, a_moment: Moment, gate: str, reason: str
+):
     assert objections(a_child, a_moment) == {gate: reason}

@@ -45,7 +45,10 @@ def test_the_daily_loss_counts_from_the_last_decision_of_the_day_before():
     days.breach(2, D(96))
 
     assert days.breach(NS_PER_DAY, D("91.20")) is None
-    assert days.breach(NS_PER_DAY + 1, D("91.19")) == "daily loss: equity 91.19 is 0.0501 below 96, limit is 0.05"
+    assert (
+        days.breach(NS_PER_DAY + 1, D("91.19"))
+        == "daily loss: equity 91.19 is 0.0501 below 96, limit is 0.05"
+    )
 
 
 def test_the_drawdown_counts_from_the_highest_equity_over_all_days():
@@ -54,7 +57,9 @@ def test_the_drawdown_counts_from_the_highest_equity_over_all_days():
         assert days.breach(day * NS_PER_DAY, D(equity)) is None
 
     assert days.breach(4 * NS_PER_DAY, D(80)) is None
-    assert days.breach(5 * NS_PER_DAY, D("79.99")) == "drawdown: equity 79.99 is 0.2001 below 100, limit is 0.2"
+    assert (
+        days.breach(5 * NS_PER_DAY, D("79.99")) == "drawdown: equity 79.99 is 0.2001 below 100, limit is 0.2"
+    )
 
 
 def test_after_a_person_accepted_the_losses_they_count_from_there():

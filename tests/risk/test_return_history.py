@@ -51,7 +51,7 @@ def test_only_the_last_bars_count():
     history = known(return_history(closes(400), var()))
 
     expected = closes(400)[-300:] / closes(400)[-301:-1] - 1
-    np.testing.assert_allclose(history.simple, expected, rtol=1e-12)
+    np.testing.assert_allclose(history.simple, expected, atol=1e-15)
 
 
 def test_var_of_a_book_is_that_of_the_returns_and_the_covariance():

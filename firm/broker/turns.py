@@ -1,0 +1,186 @@
+"""How a turn waits: by stepping a simulated gateway's clock, or by letting time pass.
+
+Both keep the link: after a loss they reconnect on a fixed schedule and reconcile before anything is sent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from firm.broker.control import ControlStream
+from firm.broker.pump import Pump
+from firm.broker.waiting import within
+from firm.domain.session import NS_PER_SECOND
+from firm.errors import GatewayClosed, GatewayUnavailable
+from firm.events import Record
+
+LOG = logging.getLogger("firm.broker")
+STEPPED_RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+LIVE_RETRIES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+PAGE_AT_LEAST_EVERY_S = 1.0
+CONFLATE_S = 0.02
+QUIET_S = 5.0
+HEARTBEAT_TIMEOUT_S = 3.0
+RECONCILE_EVERY_S = 300.0
+
+
+class Turns(Protocol):
+    """One way of waiting."""
+
+    async def begin(self) -> int:
+        """Before the connection is made; the gateway's time in ns UTC."""
+
+    async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
+        """Carry out commands and wait; the log time reached, and whether the data have ended."""
+
+    async def end(self) -> None:
+        """No more turns will follow."""
+
+
+class SteppedTurns:
+    """The gateway's clock stands still but for our steps, so two runs on the same data are alike."""
+
+    def __init__(self, pump: Pump, control: ControlStream, arrived: asyncio.Event) -> None:
+        self._pump, self._control, self._arrived = pump, control, arrived
+        self._at, self._done = 0, False
+
+    async def begin(self) -> int:
+        """Dial the control port."""
+        await self._control.connect()
+        self._at = int((await self._control.status())["at"])
+        return self._at
+
+    async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
+        """Send, wait for every acknowledgement, step, and hear all of the step."""
+        pump = self._pump
+        try:
+            if not pump.connection.up:
+                await self._reconnect("the gateway has closed the connection")
+            await pump.look_at_latch()
+            if commands:
+                await pump.carry_out(commands)
+                await pump.connection.fence()
+                await pump.answered(self._arrived)
+            await pump.answer_wants()
+            if until is None or until > self._at:
+                self._at, self._done = await self._control.step(until)
+                await pump.connection.fence()
+                await pump.answer_wants()
+        except GatewayClosed as error:
+            await self._reconnect(str(error))
+        return self._at, self._done
+
+    async def end(self) -> None:
+        """Hang up."""
+        await self._control.close()
+
+    async def _reconnect(self, reason: str) -> None:
+        self._pump.lost(reason)
+        for wait in STEPPED_RETRIES_S:
+            try:
+                self._at = max(self._at, await self.begin())
+                await self._pump.connection.connect()
+                await self._pump.begin()
+            except (GatewayUnavailable, GatewayClosed) as error:
+                LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
+                await asyncio.sleep(wait)
+            else:
+                return
+        raise GatewayClosed(
+            f"the simulated gateway was needed to go on, it went away ({reason}) and did not come back within "
+            f"{sum(STEPPED_RETRIES_S):g} s. Start it again on the same ports with the same --journal, then "
+            "start the firm again: it goes on from its log."
+        )
+
+
+class LiveTurns:
+    """Time passes by itself: a keeper task hears, heals and watches between turns and during them."""
+
+    def __init__(self, pump: Pump, arrived: asyncio.Event, control: ControlStream | None) -> None:
+        """`control`: a simulated gateway whose clock runs by itself, and is log time; else log time is ours."""
+        self._pump, self._arrived, self._control = pump, arrived, control
+        self._news = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._reconciled_at = 0.0
+
+    async def begin(self) -> int:
+        """Dial the control port if there is one."""
+        if self._control is not None:
+            await self._control.connect()
+        return (await self._now())[0]
+
+    async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
+        """Send, then wait for news, `until` (ns UTC) or a second, whichever is first."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+        if self._keeper.done():
+            self._keeper.result()
+        pump = self._pump
+        await pump.carry_out(commands)
+        wait = PAGE_AT_LEAST_EVERY_S
+        if until is not None and self._control is None:
+            wait = min(wait, (until - time.time_ns()) / NS_PER_SECOND)
+        if not (pump.outbox or pump.board.has_news):
+            self._news.clear()
+            await within(self._news, wait)
+        if pump.outbox or pump.board.has_news:
+            await asyncio.sleep(CONFLATE_S)
+        return await self._now()
+
+    async def end(self) -> None:
+        """Stop keeping the link, and hang up."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
+        if self._control is not None:
+            await self._control.close()
+
+    async def _now(self) -> tuple[int, bool]:
+        if self._control is None:
+            return time.time_ns(), False
+        status = await self._control.status()
+        return int(status["at"]), status["frames_left"] == 0
+
+    async def _keep(self) -> None:
+        """Hear what arrives, watch the latch, ask what must be asked, and notice silence."""
+        clock = asyncio.get_running_loop().time
+        self._reconciled_at = heard_at = clock()
+        while True:
+            if await within(self._arrived, PAGE_AT_LEAST_EVERY_S):
+                heard_at = clock()
+            self._arrived.clear()
+            try:
+                if not self._pump.connection.up:
+                    raise GatewayClosed("the gateway has closed the connection")  # noqa: TRY301
+                self._pump.drain()
+                self._pump.give_up_waiting()
+                await self._pump.look_at_latch()
+                await self._pump.answer_wants()
+                if clock() - heard_at > QUIET_S:
+                    await self._pump.connection.fence(HEARTBEAT_TIMEOUT_S)
+                if clock() - self._reconciled_at > RECONCILE_EVERY_S:
+                    await self._pump.reconcile()
+                    self._reconciled_at = clock()
+            except GatewayClosed as error:
+                await self._reconnect(str(error))
+            if self._pump.outbox or self._pump.board.has_news:
+                self._news.set()
+
+    async def _reconnect(self, reason: str) -> None:
+        self._pump.lost(reason)
+        self._news.set()
+        attempt = 0
+        while True:
+            try:
+                await self._pump.connection.connect()
+                await self._pump.begin()
+            except (GatewayUnavailable, GatewayClosed) as error:
+                wait = LIVE_RETRIES_S[min(attempt, len(LIVE_RETRIES_S) - 1)]
+                LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
+                await asyncio.sleep(wait)
+                attempt += 1
+            else:
+                return
