@@ -132,7 +132,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _kill(arguments: argparse.Namespace) -> int:
-    from firm.ops.mailbox import request_kill
+    from firm.ops.wishes import request_kill
 
     request_kill(arguments.directory, arguments.reason)
     print("halted: no order leaves any more; `firm rearm` ends it")
@@ -140,7 +140,7 @@ def _kill(arguments: argparse.Namespace) -> int:
 
 
 def _rearm(arguments: argparse.Namespace) -> int:
-    from firm.ops.mailbox import request_rearm
+    from firm.ops.wishes import request_rearm
 
     request_rearm(arguments.directory, arguments.by, arguments.reason)
     print("asked: the firm re-arms at its next turn")
@@ -148,7 +148,7 @@ def _rearm(arguments: argparse.Namespace) -> int:
 
 
 def _stop(arguments: argparse.Namespace) -> int:
-    from firm.ops.mailbox import request_stop
+    from firm.ops.wishes import request_stop
 
     request_stop(arguments.directory, arguments.reason)
     print("asked: the firm shuts down in good order at its next turn")
@@ -156,7 +156,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _skip(arguments: argparse.Namespace) -> int:
-    from firm.ops.mailbox import request_skip
+    from firm.ops.wishes import request_skip
 
     request_skip(arguments.directory, arguments.agent, arguments.seq, arguments.by, arguments.reason)
     print(
@@ -166,7 +166,7 @@ def _skip(arguments: argparse.Namespace) -> int:
 
 
 def _tell(arguments: argparse.Namespace) -> int:
-    from firm.ops.mailbox import tell
+    from firm.ops.wishes import tell
 
     tell(arguments.directory, arguments.topic, arguments.symbol, arguments.text, arguments.source)
     print("told")

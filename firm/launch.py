@@ -33,8 +33,8 @@ def check_python() -> None:
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         found = ".".join(str(part) for part in sys.version_info[:3])
         raise ConfigError(
-            f"the firm needs Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}, what Ray and Numba have "
-            f"wheels for; found {found}. Run it with another interpreter, e.g. make run PYTHON=python3.11"
+            f"the firm needs Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}, as Ray and Numba do, "
+            f"found {found}; run it with another one, e.g. make run PYTHON=python3.11"
         )
 
 

@@ -8,6 +8,7 @@ from firm.broker.ib import IbGateway
 from firm.bus.gateway import CommandBatch, Page
 from firm.errors import AgentStale
 from firm.events import Event, Record
+from firm.ops.latch import LATCH
 
 
 class Broker:
@@ -22,13 +23,16 @@ class Broker:
         if self._gateway is not None:
             self._gateway.close()
         plan, settings = self._plan, self._plan.config()
+        address, simulation = plan.gateway, settings.simulation
+        control = None if address.control_port is None else (address.host, address.control_port)
+        live = settings.broker.model_copy(update={"gateway_host": address.host, "gateway_port": address.port})
         self._gateway = IbGateway(
-            settings=settings,
-            host=plan.gateway.host,
-            port=plan.gateway.port,
-            control_port=plan.gateway.control_port,
-            symbols=plan.symbols,
-            latch=plan.directory / "halt.json",
+            live,
+            plan.symbols,
+            plan.directory / LATCH,
+            "wall" if control is None else "stepped" if simulation.clock == "stepped" else "free",
+            control,
+            simulation.history_bars,
         )
         return self._gateway.open(memory, run)
 

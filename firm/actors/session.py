@@ -15,7 +15,7 @@ from firm.actors.preparation import prepare_gateway, prepare_plan, prepare_setti
 from firm.actors.supervisor import Progress, Supervisor
 from firm.actors.view import View
 from firm.config import Settings
-from firm.ops.mailbox import request_stop
+from firm.ops.wishes import request_stop
 
 WATCH_EVERY_S = 0.5
 

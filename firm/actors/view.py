@@ -62,7 +62,7 @@ class View:
         """The firm ended badly; what is committed is safe."""
         self._end_live()
         Console(file=sys.stderr, highlight=False, soft_wrap=True).print(
-            f"firm: the run failed: {error}\nWhat was committed is safe in {run_dir}; start again on it to resume.",
+            f"firm: the run failed: {error}\nWhat was committed is safe in {run_dir}: start there to resume.",
             markup=False,
         )
 

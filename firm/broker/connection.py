@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -83,37 +84,35 @@ class Connection:
 
     async def fence(self, timeout_s: float | None = None) -> None:
         """Wait until everything that the gateway has sent so far is decoded."""
-        await self.ask(self.ib.reqCurrentTimeAsync(), "the time", timeout_s)
+        await self.ask(lambda ib: ib.reqCurrentTimeAsync(), "the time", timeout_s)
 
     async def time(self) -> int:
         """The gateway's clock in ns UTC, to the second below."""
-        now = await self.ask(self.ib.reqCurrentTimeAsync(), "the time")
+        now: datetime = await self.ask(lambda ib: ib.reqCurrentTimeAsync(), "the time")
         return round(now.timestamp()) * NS_PER_SECOND
-
-    async def market_rule(self, rule: int) -> Sequence[Any]:
-        """The price bands of a market rule."""
-        waiting = self.ib.wrapper.startReq(f"marketRule-{rule}")
-        self._send("reqMarketRule", rule)
-        return await self.ask(waiting, f"market rule {rule}")
 
     async def query(self) -> None:
         """Ask for executions, open orders of all clients, completed orders and positions, into the inbox."""
         mine = ExecutionFilter(acctCode=self.account)
-        await self.ask(self.ib.reqExecutionsAsync(mine), "executions")
-        await self.ask(self.ib.reqAllOpenOrdersAsync(), "open orders")
-        await self.ask(self.ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders")
-        await self.ask(self.ib.reqPositionsAsync(), "positions")
+        await self.ask(lambda ib: ib.reqExecutionsAsync(mine), "executions")
+        await self.ask(lambda ib: ib.reqAllOpenOrdersAsync(), "open orders")
+        await self.ask(lambda ib: ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders")
+        await self.ask(lambda ib: ib.reqPositionsAsync(), "positions")
 
     async def cash(self) -> Decimal:
         """The account's cash in its base currency."""
-        ib = self.ib
-        values: dict[tuple[str, str], str] = ib.wrapper.account_values
+        request = self.next_order_id()
+        values: dict[tuple[str, str], str] = self.ib.wrapper.account_values
         values.clear()
-        request = ib.client.getReqId()
-        waiting = ib.wrapper.startReq(request)
-        ib.client.reqAccountUpdatesMulti(request, self.account, "", ledgerAndNLV=False)
-        await self.ask(waiting, "account values")
-        ib.client.cancelAccountUpdatesMulti(request)
+
+        def values_of(ib: RecordingIB) -> Awaitable[None]:
+            waiting: Awaitable[None] = ib.wrapper.startReq(request)
+            ib.client.reqAccountUpdatesMulti(request, self.account, "", ledgerAndNLV=False)
+            return waiting
+
+        await self.ask(values_of, "account values")
+        await self._pacer.take()
+        self._send("cancelAccountUpdatesMulti", request)
         found = [value for (tag, _), value in values.items() if tag == CASH_TAG]
         try:
             return Decimal(found[0])
@@ -123,11 +122,28 @@ class Connection:
                 "account is open at the gateway."
             ) from error
 
-    async def ask(self, waiting: Awaitable[Answer], what: str, timeout_s: float | None = None) -> Answer:
-        """The answer to a request; GatewayClosed if none comes in time: no answer is never an empty one."""
+    async def market_rule(self, rule: int) -> Sequence[Any]:
+        """The price bands of a market rule."""
+
+        def bands_of(ib: RecordingIB) -> Awaitable[Sequence[Any]]:
+            waiting: Awaitable[Sequence[Any]] = ib.wrapper.startReq(f"marketRule-{rule}")
+            ib.client.reqMarketRule(rule)
+            return waiting
+
+        return await self.ask(bands_of, f"market rule {rule}")
+
+    async def ask(
+        self, request: Callable[[RecordingIB], Awaitable[Answer]], what: str, timeout_s: float | None = None
+    ) -> Answer:
+        """The answer to a request; GatewayClosed if none comes in time: no answer is never an empty one.
+
+        GatewayError, caused by the library's RequestError with the code, if the gateway refuses. Two requests
+        without ids of their own (time, orders, positions) must not overlap.
+        """
         limit = timeout_s or self._settings.request_timeout_ms / 1000
+        await self._pacer.take()
         try:
-            return await asyncio.wait_for(waiting, limit)
+            return await asyncio.wait_for(request(self.ib), limit)
         except RequestError as error:
             raise GatewayError(f"the gateway refused to tell {what}: {error}") from error
         except (ConnectionError, TimeoutError) as error:

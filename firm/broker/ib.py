@@ -61,7 +61,7 @@ class IbGateway:
         """
         if control is None and (clock != "wall" or symbols == "all"):
             raise ConfigError(
-                f"clock {clock!r} and symbols {symbols!r} need the control port of a simulated gateway, found "
+                f"clock {clock!r} and symbols {symbols!r} need a simulated gateway's control port, found "
                 "none. At a real gateway set simulation.clock to wall and list universe.symbols."
             )
         self._broker, self._symbols, self._latch = broker, symbols, latch
@@ -119,7 +119,7 @@ class IbGateway:
         session = IbSession(run, self._broker.client_id)
         found = remember(session, memory)
         arrived = asyncio.Event()
-        pacer = Pacer(on=self._clock == "wall")
+        pacer = Pacer(on=self._clock != "stepped")
         connection = Connection(self._broker, pacer, arrived.set)
         answer_ms = self._broker.request_timeout_ms
         self._pump = pump = Pump(session, connection, Latch(self._latch), pacer, answer_ms)

@@ -16,7 +16,7 @@ from firm.broker.pacer import Pacer
 from firm.broker.quotes import QuoteBoard
 from firm.broker.waiting import within
 from firm.domain.instrument import Instrument
-from firm.errors import GatewayClosed
+from firm.errors import GatewayClosed, GatewayError
 from firm.events import CODEC, Event, Record
 from firm.events.orders import Child, OrderCancelRequested, OrderSubmitted
 from firm.events.system import BrokerConnected
@@ -190,7 +190,7 @@ class Pump:
 def check_account(found: Remembered, connection: Connection) -> None:
     """The log and the gateway must mean the same account."""
     if found.account not in {None, connection.account}:
-        raise GatewayClosed(
-            f"this log trades account {found.account}, the gateway offers {connection.account}. Connect to the "
-            "account of the log, or begin a new log."
+        raise GatewayError(
+            f"this log trades account {found.account}, the gateway offers {connection.account}. Connect to "
+            "the account of the log, or begin a new log."
         )

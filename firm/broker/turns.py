@@ -89,8 +89,8 @@ class SteppedTurns:
             else:
                 return
         raise GatewayClosed(
-            f"the simulated gateway was needed to go on, it went away ({reason}) and did not come back within "
-            f"{sum(STEPPED_RETRIES_S):g} s. Start it again on the same ports with the same --journal, then "
+            f"the simulated gateway was needed to go on, it went away ({reason}) and did not come back "
+            f"within {sum(STEPPED_RETRIES_S):g} s. Start it again on the same ports with the same --journal, then "
             "start the firm again: it goes on from its log."
         )
 
@@ -99,7 +99,7 @@ class LiveTurns:
     """Time passes by itself: a keeper task hears, heals and watches between turns and during them."""
 
     def __init__(self, pump: Pump, arrived: asyncio.Event, control: ControlStream | None) -> None:
-        """`control`: a simulated gateway whose clock runs by itself, and is log time; else log time is ours."""
+        """`control`: a simulated gateway whose own clock is log time; None: the wall clock is."""
         self._pump, self._arrived, self._control = pump, arrived, control
         self._news = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -14,6 +14,7 @@ from ib_async.wrapper import RequestError
 
 from firm.broker.connection import Connection, contract_of
 from firm.broker.messages import exact
+from firm.broker.recorder import RecordingIB
 from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_SECOND
 from firm.errors import DataError, GatewayError, UnknownInstrument
@@ -21,6 +22,7 @@ from firm.events.market import HistoryLoaded
 from firm.tape.calendar import NS_PER_DAY, nyse_schedule
 
 AT_ONCE = 20
+NO_HISTORY = 162
 WHOLE_SHARE = Decimal(1)
 DAY_BAR = "1 day"
 BAR_S = {
@@ -79,11 +81,12 @@ async def history(
     """
     if bar_size not in {DAY_BAR, *BAR_S}:
         raise DataError(f"history needs a bar size of {', '.join((DAY_BAR, *BAR_S))}; found {bar_size!r}")
+    now = await connection.time()
     turnstile = asyncio.Semaphore(AT_ONCE)
 
     async def closes(instrument: Instrument) -> dict[int, float]:
         async with turnstile:
-            return await _closes(connection, instrument, bars, bar_size)
+            return await _closes(connection, instrument, bars, bar_size, now)
 
     columns = await asyncio.gather(*(closes(instrument) for instrument in instruments))
     if not any(columns):
@@ -101,9 +104,10 @@ async def history(
 
 async def _one(connection: Connection, symbol: str) -> Any:
     contract = Contract(symbol=symbol, secType="STK", exchange="SMART", currency="USD")
-    request = connection.ib.reqContractDetailsAsync(contract)
     try:
-        answers = await connection.ask(request, f"contracts named {symbol}")
+        answers: list[Any] = await connection.ask(
+            lambda ib: ib.reqContractDetailsAsync(contract), f"contracts named {symbol}"
+        )
     except GatewayError as error:
         if not isinstance(error.__cause__, RequestError):
             raise
@@ -113,8 +117,8 @@ async def _one(connection: Connection, symbol: str) -> Any:
         return next(iter(by_con_id.values()))
     found = ", ".join(f"conId {c} on {d.contract.primaryExchange}" for c, d in sorted(by_con_id.items()))
     raise UnknownInstrument(
-        f"symbol {symbol!r} must name exactly one US stock at the broker, found {found or 'none'}. Correct or "
-        "remove it in universe.symbols."
+        f"symbol {symbol!r} must name exactly one US stock at the broker, found {found or 'none'}. Correct "
+        "or remove it in universe.symbols."
     )
 
 
@@ -137,26 +141,29 @@ async def _coarsest(connection: Connection, rule: int) -> Decimal:
 
 
 async def _closes(
-    connection: Connection, instrument: Instrument, bars: int, bar_size: str
+    connection: Connection, instrument: Instrument, bars: int, bar_size: str, now: int
 ) -> dict[int, float]:
     """Close by the time it became known (ns UTC), without the bar that is still growing."""
-    request = connection.ib.reqHistoricalDataAsync(
-        contract_of(instrument),
-        endDateTime="",
-        durationStr=duration(bars, bar_size),
-        barSizeSetting=bar_size,
-        whatToShow="TRADES",
-        useRTH=True,
-        formatDate=2,
-        timeout=0,
-    )
+
+    def bars_of(ib: RecordingIB) -> Awaitable[list[Any]]:
+        asked: Awaitable[list[Any]] = ib.reqHistoricalDataAsync(
+            contract_of(instrument),
+            endDateTime="",
+            durationStr=duration(bars, bar_size),
+            barSizeSetting=bar_size,
+            whatToShow="TRADES",
+            useRTH=True,
+            formatDate=2,
+            timeout=0,
+        )
+        return asked
+
     try:
-        received = await connection.ask(request, f"history of {instrument.symbol}")
+        received = await connection.ask(bars_of, f"history of {instrument.symbol}")
     except GatewayError as error:
-        if isinstance(error.__cause__, RequestError) and error.__cause__.code == 162:
+        if isinstance(error.__cause__, RequestError) and error.__cause__.code == NO_HISTORY:
             return {}
         raise
-    now = await connection.time()
     known = _known_at([bar.date for bar in received], bar_size)
     closes = {at: bar.close for at, bar in zip(known, received, strict=True) if at <= now}
     for at, close in closes.items():

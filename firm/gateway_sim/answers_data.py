@@ -9,6 +9,7 @@ from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.bar_requests import bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.catalogue import FILL_VENUE, MARKET_RULE
+from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.history import intraday_bars
 from firm.gateway_sim.session import BarRequest, Session, TickByTick, TickRequest
@@ -206,13 +207,13 @@ def _say_ticks(brokerage: Brokerage, session: Session, request: TickRequest, fra
         say_price(session, req_id, ASK, ask, ask_size)
     for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
         board = brokerage.board
-        volume = shares(float(board.volume[i]), session.version)
+        volume, traded = (shares(float(n), session.version) for n in (board.volume[i], size))
         session.say("tickString", reqId=req_id, tickType=LAST_TIMESTAMP, value=str(frame.at // NS_PER_SECOND))
         say_price(session, req_id, LAST, price, size)
         session.say("tickSize", reqId=req_id, tickType=VOLUME, size=volume)
         if request.rt_volume:
             average = board.value[i] / board.volume[i] if board.volume[i] else price
-            text = f"{price};{size};{frame.at // NS_PER_MS};{volume};{average:.6f};true"
+            text = f"{price};{plain(traded)};{frame.at // NS_PER_MS};{plain(volume)};{average:.6f};true"
             session.say("tickString", reqId=req_id, tickType=RT_VOLUME, value=text)
 
 

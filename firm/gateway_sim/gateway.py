@@ -102,6 +102,8 @@ class Gateway:
             return session.error(-1, 321, f"Error validating request: unknown message {fields[0][:20]!r}")
         try:
             values = message.decode(fields[1:], session.version)
+            if values.get("reqId", 0) is None:
+                raise GatewayProtocol(f"{message.name} without a request id")
         except GatewayProtocol as reason:
             self._note_unknown(f"malformed {message.name}")
             return session.error(-1, 320, f"Server error when reading an API client request: {reason}")

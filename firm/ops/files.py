@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the names in a directory durable. Not the store's: a kill must not need the store's libraries."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -37,13 +37,17 @@ def sync_directory(directory: Path) -> None:
 def read_small(path: Path) -> bytes:
     """The content of a regular file of at most `SIZE_MAX` bytes; ValueError for anything else.
 
-    Never waits: a pipe that somebody put there is not opened for reading but refused.
+    Never waits: a pipe that somebody put there is not read but refused.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError(f"{path.name} is not a regular file")
-        content = file.read(SIZE_MAX + 1)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        content = b""
+        while chunk := os.read(descriptor, SIZE_MAX + 1 - len(content)):
+            content += chunk
+    finally:
+        os.close(descriptor)
     if len(content) > SIZE_MAX:
-        raise ValueError(f"{path.name} is longer than {SIZE_MAX} bytes")
+        raise ValueError(f"it is longer than {SIZE_MAX} bytes")
     return content

@@ -49,7 +49,7 @@ def _read(path: Path) -> Latch | None:
             return None
         except OSError:
             at = 0
-        return Latch(f"the latch file {path.name} cannot be read: {error}", "unknown", at, at)
+        return Latch(f"the latch file cannot be read: {error}", "unknown", at, at)
 
 
 def write_latch(run_dir: Path, latch: Latch) -> None:
@@ -57,8 +57,8 @@ def write_latch(run_dir: Path, latch: Latch) -> None:
     write_atomically(run_dir / LATCH, msgspec.json.encode(latch))
 
 
-def release_latch(run_dir: Path, seen: Latch | None) -> bool:
-    """Take the latch away if it still is the one that was `seen`; whether no latch is left.
+def release_latch(run_dir: Path, seen: Latch | None) -> None:
+    """Take the latch away if it still is the one that was `seen`, None = there was none.
 
     It is first moved aside and looked at there: a kill that comes in between puts a new file in place, and a
     kill that came before is moved back. A crash in between leaves it aside, and `restore_latch` finds it.
@@ -67,12 +67,12 @@ def release_latch(run_dir: Path, seen: Latch | None) -> bool:
     try:
         latch.replace(aside)
     except FileNotFoundError:
-        return True
-    if _read(aside) == seen:
+        return
+    found = _read(aside)
+    if found is not None and seen is not None and found.number == seen.number:
         aside.unlink()
     else:
         restore_latch(run_dir)
-    return not latch.exists()
 
 
 def restore_latch(run_dir: Path) -> None:

@@ -295,6 +295,31 @@ def test_breaks_stop_what_was_approved_before_them_and_not_what_was_approved_kno
     assert said == [OrderSubmitted(95, "limit", child(100))]
 
 
+def test_the_same_breaks_reported_again_stop_nothing_and_other_ones_do():
+    agent = trader("twap")
+    broken, worse = (Reconciled((), Decimal(0), breaks) for breaks in (("KO 5",), ("KO 5", "PEP 1")))
+    tell(agent, (NOON, broken), first=90)
+    send(agent, cleared(4, order_seq=95))
+
+    same = tell(agent, (NOON + HOUR, broken), TIMER, first=600)
+    other = tell(agent, (NOON + 2 * HOUR, worse), TIMER, first=602)
+
+    assert [type(event) for event in same] == [OrderSubmitted]
+    assert [event.reason for event in other] == [
+        "broker: 2 unresolved breaks since the order was approved: KO 5"
+    ]
+
+
+def test_an_older_revision_that_comes_late_changes_nothing():
+    agent = trader()
+    send(agent)
+    late = filled(NAMED + 1, "a", BUY, 90)
+
+    tell(agent, filled(NAMED + 1, "a", BUY, 40, revision=2), late, first=600)
+
+    assert tell(agent, OrderExpired(NAMED + 1, d(40)), first=602)[0].filled == 40
+
+
 def test_nothing_is_sent_before_the_first_reconciliation_or_without_a_calendar():
     chosen = settings("execution.default_algo=limit")
     agent = Execution(chosen.execution, chosen.compliance.max_quote_age_ms)

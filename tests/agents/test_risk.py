@@ -387,12 +387,13 @@ def test_a_rearm_after_a_loss_accepts_it_and_after_another_halt_does_not():
     for agent in (lost, stopped):
         decide(agent, marked())
     decide(lost, marked(equity=90_000), first=120)
-    tell(stopped, TradingHalted("operator: drill"), first=120)
+    decide(stopped, marked(equity=97_000), first=120)
+    tell(stopped, TradingHalted("operator: drill"), first=130)
     for agent in (lost, stopped):
         tell(agent, TradingRearmed("ada", "ok"), first=140)
 
     assert type(decide(lost, marked(equity=86_000), first=150)[0]) is RiskRunRequested
-    assert type(decide(stopped, marked(equity=86_000), first=150)[0]) is RiskHaltRequested
+    assert type(decide(stopped, marked(equity=94_000), first=150)[0]) is RiskHaltRequested
 
 
 def test_twenty_proposals_on_twenty_instruments_are_judged_quickly():
@@ -424,7 +425,7 @@ proposals = st.lists(
 def test_whatever_is_asked_in_whatever_order_and_whatever_fills_no_limit_breaks(
     asked: list[tuple[int, Side, int, bool]], percent: int
 ):
-    agent = officer("risk.max_portfolio_var=500", "risk.max_position_var=330")
+    agent = officer("risk.max_portfolio_var=350", "risk.max_position_var=330")
     decide(agent, marked())
     held, waiting = [0, 0, 0], []
     for n, (index, side, quantity, fills) in enumerate(asked):
@@ -450,5 +451,5 @@ def test_whatever_is_asked_in_whatever_order_and_whatever_fills_no_limit_breaks(
     everything = np.array(held, float)
     for index, quantity in waiting:
         everything[index] += quantity
-    assert known.historical(everything * PRICE).var <= 500
-    assert known.parametric(everything * PRICE).var <= 500
+    assert known.historical(everything * PRICE).var <= 350
+    assert known.parametric(everything * PRICE).var <= 350

@@ -251,7 +251,14 @@ def test_ib_async_reads_an_open_order_at_every_version():
     contract = {"conId": 8, "symbol": "AAA", "secType": "STK", "exchange": "SMART", "currency": "USD"}
     values = {
         **contract,
-        **{"localSymbol": "AAA", "tradingClass": "NMS", "right": "?", "orderId": 3, "clientId": 1, "permId": 77},
+        **{
+            "localSymbol": "AAA",
+            "tradingClass": "NMS",
+            "right": "?",
+            "orderId": 3,
+            "clientId": 1,
+            "permId": 77,
+        },
         **{"action": "BUY", "totalQuantity": Decimal(10), "orderType": "LMT", "lmtPrice": Decimal("9.5")},
         **{"auxPrice": Decimal(0), "tif": "GTC", "account": "DU1", "orderRef": "r", "status": "Submitted"},
         **{"filledQuantity": Decimal(4), "completedTime": "t", "completedStatus": "s", "duration": 5},
