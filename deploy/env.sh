@@ -6,3 +6,5 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 case "$(uname -m)" in
 x86_64) export OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" ;;
 esac
+# A worker between two risk runs is kept: a fresh one would compile its kernels first.
+export RAY_idle_worker_killing_time_threshold_ms=86400000

@@ -9,6 +9,10 @@ from firm.errors import FirmError
 from firm.numeric_env import numeric_environment
 
 
+KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
+"""Workers between two risk runs are kept: a fresh one would compile its kernels first. See deploy/env.sh."""
+
+
 def connect(cluster: Cluster) -> str:
     """Start an embedded Ray, or join the running one; the dashboard's address, or nothing."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if cluster.address is None else "token")
@@ -37,6 +41,7 @@ def connect(cluster: Cluster) -> str:
             dashboard_host="127.0.0.1",
             log_to_driver=False,
             logging_level="ERROR",
+            _system_config={"idle_worker_killing_time_threshold_ms": KEEP_IDLE_WORKERS_MS},
         )
     return str(context.dashboard_url or "")
 

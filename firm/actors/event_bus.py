@@ -9,6 +9,7 @@ import ray
 
 from firm.actors.crew import HEAL_WITHIN_S, RayCrew
 from firm.actors.plan import RunPlan
+from firm.actors.risk_tasks import warm_workers
 from firm.actors.signal_crew import RETRY_S
 from firm.bus.driver import Driver
 from firm.bus.gateway import CommandBatch, Page
@@ -72,6 +73,10 @@ class RayBroker:
 
 class EventBus:
     """Runs the firm from start to shutdown. After a death it is asked again, and resumes from the store."""
+
+    def warm(self, plan: RunPlan) -> None:
+        """Compile the risk kernels on the workers: on ours, since Ray gives each detached actor its own."""
+        warm_workers(plan.config().cluster.num_cpus, plan.started.fingerprint)
 
     def run(self, plan: RunPlan) -> int:
         """Drive the firm until it shuts down; the last seq of the log. Resumes where the log ends."""

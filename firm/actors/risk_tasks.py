@@ -1,5 +1,6 @@
 """Risk runs as Ray tasks: one task a shard, merged in the order of the shards."""
 
+import os
 import time
 from typing import Any
 
@@ -14,12 +15,17 @@ from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.risk_kernels.tail import Tail
 
 
+WARM_HOLD_S, WARM_ROUNDS_MAX = 0.5, 5
+
+
 def _measure(request: RiskRunRequested, shard: Shard, at_least: int) -> Tail:
     return measure(request, shard, at_least)
 
 
-def _warm() -> str:
-    return numeric_fingerprint()
+def _warm(hold_s: float) -> tuple[int, str]:
+    fingerprint = numeric_fingerprint()
+    time.sleep(hold_s)  # so that the other tasks of this round find this worker taken, and warm another
+    return os.getpid(), fingerprint
 
 
 measure_shard: Any = ray.remote(num_cpus=1, max_retries=3)(_measure)
@@ -64,9 +70,14 @@ class RiskRun:
 
 def warm_workers(count: int, fingerprint: str) -> None:
     """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's."""
-    for found in ray.get([warm_worker.remote() for _ in range(count)]):
-        if found != fingerprint:
-            raise FirmError(
-                f"every node of this run needs the numeric fingerprint {fingerprint[:16]}, found "
-                f"{found[:16]}; use machines of one kind, or leave that node out"
-            )
+    warmed: set[int] = set()
+    for _ in range(WARM_ROUNDS_MAX):
+        for pid, found in ray.get([warm_worker.remote(WARM_HOLD_S) for _ in range(count)]):
+            warmed.add(pid)
+            if found != fingerprint:
+                raise FirmError(
+                    f"every node of this run needs the numeric fingerprint {fingerprint[:16]}, found "
+                    f"{found[:16]}; use machines of one kind, or leave that node out"
+                )
+        if len(warmed) >= count:
+            return

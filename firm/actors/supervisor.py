@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import ray
 
 from firm.actors.plan import RunPlan
-from firm.actors.risk_tasks import warm_workers
 from firm.actors.staff import create_actors
 
 _LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
@@ -54,8 +53,7 @@ class Supervisor:
         try:
             self._actors = create_actors(self._plan)
             self._stage("compiling the risk kernels on the workers")
-            count = self._plan.config().cluster.num_cpus
-            await asyncio.to_thread(warm_workers, count, self._plan.started.fingerprint)
+            await self._actors["bus"].warm.remote(self._plan)
             await self._actors["reader"].start.remote()
             self._stage("connecting to the broker, loading history")
             await self._drive()

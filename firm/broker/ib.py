@@ -105,6 +105,10 @@ class IbGateway:
         at, events, done = self._await(self._turn(commands, until))
         return self._turned(at, events, done=done)
 
+    def reconcile(self) -> tuple[Event, ...]:
+        """See BrokerGateway."""
+        return self._await(self._reconcile())
+
     def close(self) -> None:
         """See BrokerGateway."""
         if self._loop is None or self._thread is None:
@@ -153,6 +157,11 @@ class IbGateway:
         assert self._pump is not None, "open the gateway first"
         at, done = await self._turns.turn(commands, until)
         return at, self._pump.take(), done
+
+    async def _reconcile(self) -> tuple[Event, ...]:
+        assert self._pump is not None, "open the gateway first"
+        await self._pump.reconcile()
+        return self._pump.take()
 
     async def _close(self) -> None:
         if self._turns is not None:

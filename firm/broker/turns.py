@@ -90,8 +90,8 @@ class SteppedTurns:
                 return
         raise GatewayClosed(
             f"the simulated gateway was needed to go on, it went away ({reason}) and did not come back "
-            f"within {sum(STEPPED_RETRIES_S):g} s. Start it again on the same ports with the same --journal, then "
-            "start the firm again: it goes on from its log."
+            f"within {sum(STEPPED_RETRIES_S):g} s. Start it again on the same ports with the same --journal, "
+            "then start the firm again: it goes on from its log."
         )
 
 

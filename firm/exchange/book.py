@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,58 +10,62 @@ from numpy.typing import NDArray
 from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.domain.position import ZERO
+from firm.tape.tape import QUOTE
 
-Quotes = NDArray[np.void]
+Quotes: TypeAlias = NDArray[np.void]
+Shown: TypeAlias = tuple[float, float, float, float]
+FIELDS = ("bid", "ask", "bid_size", "ask_size")
 
 
 class DisplayedBook:
     """Bid and ask of each instrument with their remaining displayed sizes; marks for valuation.
 
     A new quote replenishes both sides of its instrument, nothing else does. `close` takes every quote away
-    (a session's quotes do not survive it) but keeps the marks: the last mid, or the last print.
+    (a session's quotes do not survive it). The mark of an instrument is the middle of its quote; without a
+    two-sided quote the last such middle, or a later print.
     """
 
     def __init__(self, instruments: Sequence[Instrument], marks: Sequence[float]) -> None:
         assert len(marks) == len(instruments), "one mark an instrument, NaN where none is known"
         self._instruments = instruments
-        self._quotes = np.zeros((len(instruments), 4), dtype=np.float64)  # bid, ask, bid size, ask size
+        self._quotes = np.zeros(len(instruments), dtype=QUOTE)
         self._consumed: dict[tuple[int, Side], Decimal] = {}
         self._marks = np.array(marks, dtype=np.float64)
 
     def show(self, quotes: Quotes) -> None:
         """Replace the quotes named in `quotes` (dtype QUOTE); the last of a repeated instrument stands."""
         index = quotes["instrument"]
-        for column, field in enumerate(("bid", "ask", "bid_size", "ask_size")):
-            self._quotes[index, column] = quotes[field]
-        two_sided = (quotes["bid"] > 0) & (quotes["ask"] > 0)
-        self._marks[index[two_sided]] = ((quotes["bid"] + quotes["ask"]) / 2)[two_sided]
+        if not ((quotes["bid"] > 0) & (quotes["ask"] > 0)).all():
+            self._keep_middles(index)
+        self._quotes[index] = quotes
         if self._consumed:
             for i in index.tolist():
                 self._consumed.pop((i, Side.BUY), None)
                 self._consumed.pop((i, Side.SELL), None)
 
     def printed(self, instrument: int, price: float) -> None:
-        """A public trade: the mark of an instrument nobody quotes."""
-        if not self._quotes[instrument, 2:].any():
-            self._marks[instrument] = price
+        """A public trade: the mark of an instrument nobody quotes on both sides."""
+        self._marks[instrument] = price
 
     def close(self) -> None:
         """The session is over: nothing is displayed any more."""
-        self._quotes[:, :] = 0.0
+        self._keep_middles(slice(None))
+        for field in FIELDS:
+            self._quotes[field] = 0.0
         self._consumed.clear()
 
     def touch(self, instrument: int, side: Side) -> Decimal | None:
         """The price an order of `side` would take (buyers the ask); None when nothing is shown there."""
-        column = 1 if side is Side.BUY else 0
-        price, size = self._quotes[instrument, column], self._quotes[instrument, column + 2]
+        _, bid, ask, bid_size, ask_size = self._quotes[instrument].item()
+        price, size = (ask, ask_size) if side is Side.BUY else (bid, bid_size)
         if not (price > 0 and size > 0):
             return None
-        return self._instruments[instrument].round_price(float(price))
+        return self._instruments[instrument].round_price(price)
 
     def available(self, instrument: int, side: Side) -> Decimal:
         """Displayed size an order of `side` can still take, on the lot grid."""
-        size = float(self._quotes[instrument, 3 if side is Side.BUY else 2])
-        shown = self._instruments[instrument].round_quantity(size)
+        size = self._quotes[instrument]["ask_size" if side is Side.BUY else "bid_size"]
+        shown = self._instruments[instrument].round_quantity(float(size))
         return shown - self._consumed.get((instrument, side), ZERO)
 
     def take(self, instrument: int, side: Side, quantity: Decimal) -> None:
@@ -70,32 +75,38 @@ class DisplayedBook:
 
     def mark(self, instrument: int) -> Decimal | None:
         """The value of one unit; None when no price was ever known."""
-        mark = float(self._marks[instrument])
+        _, bid, ask, _, _ = self._quotes[instrument].item()
+        mark = (bid + ask) / 2 if bid > 0 and ask > 0 else float(self._marks[instrument])
         return Decimal(repr(mark)) if mark > 0 else None
 
-    def state(
-        self,
-    ) -> tuple[list[float], list[tuple[float, float, float, float]], list[tuple[Decimal, Decimal]]]:
+    def state(self) -> tuple[list[float], list[Shown], list[tuple[Decimal, Decimal]]]:
         """Marks, quotes and used-up sizes (taken by buyers, by sellers), by instrument."""
         consumed = [
             (self._consumed.get((i, Side.BUY), ZERO), self._consumed.get((i, Side.SELL), ZERO))
             for i in range(len(self._instruments))
         ]
-        quotes = [(float(b), float(a), float(bs), float(as_)) for b, a, bs, as_ in self._quotes]
+        columns = (self._quotes[field].tolist() for field in FIELDS)
+        quotes = [(b, a, bs, as_) for b, a, bs, as_ in zip(*columns, strict=True)]
         return self._marks.tolist(), quotes, consumed
 
     def restore(
         self,
         marks: Sequence[float],
-        quotes: Sequence[tuple[float, float, float, float]],
+        quotes: Sequence[Shown],
         consumed: Sequence[tuple[Decimal, Decimal]],
     ) -> None:
         """Take over what `state` gave."""
         self._marks = np.array(marks, dtype=np.float64)
-        self._quotes = np.array(quotes, dtype=np.float64).reshape(-1, 4)
+        self._quotes = np.array([(i, *shown) for i, shown in enumerate(quotes)], dtype=QUOTE)
         self._consumed = {
             (i, side): used
             for i, pair in enumerate(consumed)
             for side, used in zip((Side.BUY, Side.SELL), pair, strict=True)
             if used
         }
+
+    def _keep_middles(self, index: NDArray[np.int32] | slice) -> None:
+        """Remember the middles of two-sided quotes that are about to go."""
+        going = self._quotes[index]
+        bid, ask = going["bid"], going["ask"]
+        self._marks[index] = np.where((bid > 0) & (ask > 0), (bid + ask) / 2, self._marks[index])

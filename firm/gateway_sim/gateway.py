@@ -76,7 +76,7 @@ class Gateway:
         self.sessions: list[Session] = []
         self.unknown: dict[str, int] = {}
         self._journal = journal
-        self._uncommitted = False
+        self._written = self._ordered = False
         self._window: int | None = None
         for command in journal.commands if journal else ():
             brokerage.apply(command)
@@ -101,9 +101,7 @@ class Gateway:
             self._note_unknown(f"message {fields[0][:20]}")
             return session.error(-1, 321, f"Error validating request: unknown message {fields[0][:20]!r}")
         try:
-            values = message.decode(fields[1:], session.version)
-            if values.get("reqId", 0) is None:
-                raise GatewayProtocol(f"{message.name} without a request id")
+            values = _decoded(message, fields, session.version)
         except GatewayProtocol as reason:
             self._note_unknown(f"malformed {message.name}")
             return session.error(-1, 320, f"Server error when reading an API client request: {reason}")
@@ -229,16 +227,18 @@ class Gateway:
     # durability and delivery
 
     def commit(self) -> None:
-        """Everything that changed is on disk when this returns."""
-        if self._uncommitted and self._journal is not None:
-            self._journal.commit()
-        self._uncommitted = False
+        """Everything that changed is durable when this returns; see `Journal`."""
+        if self._written and self._journal is not None:
+            self._journal.commit(disk=self._ordered)
+        self._written = self._ordered = False
 
     def _apply(self, command: Command) -> list[Outgoing]:
+        messages = self.brokerage.apply(command)
         if self._journal is not None:
-            self._journal.append(command)
-        self._uncommitted = True
-        return self.brokerage.apply(command)
+            self._journal.append(command)  # after it is known to work: a bug must not poison the next start
+        self._written = True
+        self._ordered = self._ordered or bool(messages) or not isinstance(command, Step)
+        return messages
 
     def _route(self, command: Command) -> None:
         before = len(self.brokerage.executions)
@@ -259,3 +259,10 @@ class Gateway:
 
 def _message(number: str) -> Message | None:
     return REQUESTS.get(int(number)) if number.isascii() and number.isdecimal() and len(number) < 6 else None
+
+
+def _decoded(message: Message, fields: list[str], version: int) -> Values:
+    values = message.decode(fields[1:], version)
+    if values.get("reqId", 0) is None:
+        raise GatewayProtocol(f"{message.name} without a request id")
+    return values

@@ -1,4 +1,7 @@
-"""The gateway's durable memory: an append-only file of commands, each on disk before its answer leaves.
+"""The gateway's durable memory: an append-only file of commands, each written before its answer leaves.
+
+Whatever touches an order is forced to disk; a step of the clock that changed nothing else is only handed to
+the operating system (it survives a crash of the process) and reaches the disk with the next order.
 
 A line is eight hex digits of CRC-32, a space, and JSON. The first line is the header: which tape, account and
 cash the commands belong to. After a crash the last line may be torn; it was never answered, so it is dropped.
@@ -65,10 +68,11 @@ class Journal:
         """Add a command; durable only after `commit`."""
         self._file.write(_line(msgspec.json.encode(command)))
 
-    def commit(self) -> None:
-        """Everything appended is on disk when this returns."""
+    def commit(self, *, disk: bool = True) -> None:
+        """Everything appended survives the death of this process; with `disk`, that of the machine too."""
         self._file.flush()
-        os.fdatasync(self._file.fileno())
+        if disk:
+            os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
         """Release the file."""

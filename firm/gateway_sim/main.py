@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from firm.errors import ConfigError, FirmError
+from firm.errors import ConfigError, FirmError, GatewayError
 from firm.exchange import MarginRules
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.clock import ClockChoice, parse_clock, run_clock
@@ -127,14 +127,19 @@ async def _until_stopped(server: Server, choice: ClockChoice) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    waiting = asyncio.create_task(stop.wait())
-    clock = None if choice.stepped else asyncio.create_task(run_clock(server, choice))
-    if clock is not None:
-        await asyncio.wait({waiting, clock}, return_when=asyncio.FIRST_COMPLETED)
-        if clock.done():
-            clock.result()
-    await waiting
-    if clock is not None:
-        clock.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await clock
+    ends = {asyncio.create_task(stop.wait()), asyncio.create_task(server.crashed.wait())}
+    clock = asyncio.create_task(_run(server, choice))
+    await asyncio.wait({*ends, clock}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (*ends, clock):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await clock
+    if server.crashed.is_set():
+        raise GatewayError("a bug ended a connection, see the traceback; start again on the same --journal")
+
+
+async def _run(server: Server, choice: ClockChoice) -> None:
+    """The clock, and then patience: when the tape is over, the gateway still answers."""
+    if not choice.stepped:
+        await run_clock(server, choice)
+    await asyncio.get_running_loop().create_future()

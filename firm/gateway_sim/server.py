@@ -26,11 +26,16 @@ MESSAGES_PER_SECOND_MAX = 50
 
 
 class Server:
-    """Serves one gateway. Everything runs on one event loop, one turn at a time."""
+    """Serves one gateway. Everything runs on one event loop, one turn at a time.
+
+    `crashed` is set when a connection ended in a bug: memory may be half changed, so the process must end and
+    come back from its journal.
+    """
 
     def __init__(self, gateway: Gateway, *, stepped: bool, pacing: bool) -> None:
         """`pacing` answers error 100 to a client that sends more than 50 messages a second."""
         self.gateway = gateway
+        self.crashed = asyncio.Event()
         self._stepped, self._pacing = stepped, pacing
         self._writers: dict[Session, asyncio.StreamWriter] = {}
         self._servers: list[asyncio.Server] = []
@@ -61,13 +66,18 @@ class Server:
             task = asyncio.current_task()
             assert task is not None, "connections are served by tasks"
             self._connections.add(task)
+            understood = False
             try:
                 await serve(reader, writer)
+                understood = True
             except (ConnectionError, asyncio.CancelledError, TimeoutError):
                 LOG.info("connection ended")
+                understood = True
             finally:
                 self._connections.discard(task)
                 writer.close()
+                if not understood:
+                    self.crashed.set()
 
         try:
             server = await asyncio.start_server(connected, host, port, limit=CONTROL_LINE_MAX)

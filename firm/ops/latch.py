@@ -37,6 +37,12 @@ def read_latch(run_dir: Path) -> Latch | None:
     return _read(run_dir / LATCH)
 
 
+def latch_fact(run_dir: Path) -> str:
+    """The reason of the latch, "" without one: what health wants to know."""
+    latch = read_latch(run_dir)
+    return latch.reason or "no reason given" if latch else ""
+
+
 def _read(path: Path) -> Latch | None:
     try:
         return msgspec.json.decode(read_small(path), type=Latch)

@@ -60,7 +60,7 @@ class Mailbox:
         return wanted
 
     def done(self, halted: str | None) -> None:
-        """See OperatorGateway. The latch comes before the wishes: a crash in between repeats, loses nothing."""
+        """See OperatorGateway. The latch first, then the wishes: a crash in between loses nothing."""
         if halted is not None:
             self._latch(halted)
         elif self._rearmed:

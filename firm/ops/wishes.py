@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -26,7 +26,7 @@ DATABASE: Final = "events.db"
 NAME: Final = re.compile(r"(\d{20})-[0-9a-f]{8}\.(json|taken)")
 
 Words: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000, pattern=r"\S")]
-Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Rearm(msgspec.Struct, frozen=True, tag="rearm", tag_field="wish", forbid_unknown_fields=True):
@@ -79,20 +79,21 @@ class Tell(msgspec.Struct, frozen=True, tag="tell", tag_field="wish", forbid_unk
 Wish: TypeAlias = Rearm | Stop | Skip | Tell
 
 
-class WishRefused(FirmError):
-    """The firm cannot take this wish; nothing was written."""
-
-    needed: ClassVar[str] = "needs a reason and, where somebody answers for it, a name; both not empty"
-
-
 def request_kill(run_dir: Path, reason: str) -> Latch:
     """Halt trading now: when this returns no further order leaves the firm, whatever state the firm is in.
 
-    An empty reason is no obstacle to a kill.
+    An empty reason is no obstacle to a kill, nor one that is not text.
     """
     _require_run(run_dir)
-    latch = Latch(reason.strip() or "no reason given", _user(), time.time_ns(), next_number(run_dir))
-    write_latch(run_dir, latch)
+    words = reason.encode(errors="replace").decode().strip()
+    latch = Latch(words or "no reason given", _user(), time.time_ns(), next_number(run_dir))
+    try:
+        write_latch(run_dir, latch)
+    except OSError as error:
+        raise FirmError(
+            f"the kill could not be written ({error}) and trading is NOT halted; stop the firm's process, or"
+            " cancel the orders at the broker"
+        ) from error
     return latch
 
 
@@ -117,9 +118,9 @@ def tell(run_dir: Path, topic: Topic | str, symbol: str, text: str, source: str)
         known = Topic(topic)
     except ValueError as error:
         topics = ", ".join(each.value for each in Topic)
-        raise WishRefused(f"a fact needs one of the topics {topics}, found {topic!r}") from error
+        raise FirmError(f"a fact needs one of the topics {topics}, found {topic!r}") from error
     if known is not Topic.NEWS and not symbol.strip():
-        raise WishRefused(f"topic {known.value} needs the symbol it is about, found none")
+        raise FirmError(f"topic {known.value} needs the symbol it is about, found none")
     return _post(run_dir, Tell(known, symbol.strip(), text, source.strip()))
 
 
@@ -132,22 +133,28 @@ def next_number(run_dir: Path) -> int:
 
 def _post(run_dir: Path, wish: Wish) -> Path:
     _require_run(run_dir)
-    content = msgspec.json.encode(wish)
     try:
+        content = msgspec.json.encode(wish)
         msgspec.json.decode(content, type=Wish)
-    except msgspec.ValidationError as error:
-        raise WishRefused(f"{type(wish).__name__.lower()} {WishRefused.needed}; found: {error}") from error
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise FirmError(
+            f"{type(wish).__name__.lower()} needs a reason and, where somebody answers for it, a name, both"
+            f" not empty; found: {error}"
+        ) from error
     mailbox = run_dir / MAILBOX
-    mailbox.mkdir(mode=0o700, exist_ok=True)
-    path = mailbox / f"{next_number(run_dir):020d}-{secrets.token_hex(4)}.json"
-    write_atomically(path, content)
+    try:
+        mailbox.mkdir(mode=0o700, exist_ok=True)
+        path = mailbox / f"{next_number(run_dir):020d}-{secrets.token_hex(4)}.json"
+        write_atomically(path, content)
+    except OSError as error:
+        raise FirmError(f"the wish could not be left in {mailbox}: {error}; nothing was asked") from error
     return path
 
 
 def _require_run(run_dir: Path) -> None:
     if not ((run_dir / DATABASE).exists() or (run_dir / MAILBOX).is_dir()):
         found = "an empty or other directory" if run_dir.is_dir() else "no directory"
-        raise WishRefused(
+        raise FirmError(
             f"this needs the directory of a run (with {DATABASE} in it), found {found} at {run_dir}; the firm"
             " prints its run directory when it starts"
         )
@@ -155,7 +162,7 @@ def _require_run(run_dir: Path) -> None:
 
 def _names(directory: Path) -> list[str]:
     try:
-        return os.listdir(directory)
+        return [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
 

@@ -185,7 +185,7 @@ def _orders(summary: Summary) -> dict[str, Any]:
         by_name[word[by]][name] = count
     return {
         "orders_proposed": summary.orders_proposed,
-        "orders_refused": sum(summary.refusals.values()),
+        "orders_refused": {name: n for names in by_name.values() for name, n in names.items()},
         "orders_refused_by": by_name,
         "orders_sent": sum(summary.sent_by_algo.values()),
         "orders_sent_by_algo": dict(sorted(summary.sent_by_algo.items())),

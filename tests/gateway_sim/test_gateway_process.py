@@ -245,9 +245,9 @@ def test_a_client_that_breaks_the_protocol_is_cut_off_alone(running: GatewayProc
 
 
 def test_a_taken_port_and_a_bad_data_file_are_explained(running: GatewayProcess, tmp_path: Path):
-    with pytest.raises(GatewayUnavailable, match=f"cannot listen on 127.0.0.1:{running.port}"):
-        with start_gateway(days=3, port=running.port):
-            pass
+    taken = f"cannot listen on 127.0.0.1:{running.port}"
+    with pytest.raises(GatewayUnavailable, match=taken), start_gateway(days=3, port=running.port):
+        pass
     bad = tmp_path / "data.npz"
     bad.write_bytes(b"not an archive")
     with pytest.raises(GatewayUnavailable, match="is not a whole npz archive"), start_gateway(data=bad):

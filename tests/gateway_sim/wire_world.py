@@ -130,7 +130,7 @@ class Client:
 
     @staticmethod
     def short(messages: list[tuple[str, dict[str, Any]]]) -> list[str]:
-        """`openOrder Submitted`, `orderStatus Filled 10`, `execDetails 10@101`, `error 201`; others by name."""
+        """`openOrder Submitted`, `orderStatus Filled 10`, `execDetails 10@101`, `error 201`, or the name."""
         words = []
         for name, v in messages:
             match name:

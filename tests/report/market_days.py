@@ -30,7 +30,10 @@ from firm.events.system import (
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400 * 10**9
 FIRST_CLOSE = 1_704_229_200 * 10**9  # 2024-01-02 21:00 UTC, a Tuesday
-SYMBOLS = "AAPL AMD AMZN BAC CVX DIS GOOG IBM JNJ JPM KO LLY META MRK MSFT NVDA PEP PFE WMT XOM".split()
+SYMBOLS = [
+    *("AAPL", "AMD", "AMZN", "BAC", "CVX", "DIS", "GOOG", "IBM", "JNJ", "JPM"),
+    *("KO", "LLY", "META", "MRK", "MSFT", "NVDA", "PEP", "PFE", "WMT", "XOM"),
+]
 CASH = Decimal(1_000_000)
 
 
@@ -96,9 +99,7 @@ class Trader:
 
     def mark(self) -> BookMarked:
         values = [p.quantity * price for p, price in zip(self.positions, self.prices, strict=True)]
-        gains = [
-            (x - p.average_price) * p.quantity for p, x in zip(self.positions, self.prices, strict=True)
-        ]
+        gains = [(x - p.average_price) * p.quantity for p, x in zip(self.positions, self.prices, strict=True)]
         net = sum(values, start=ZERO)
         return BookMarked(
             self.cash,
@@ -149,7 +150,8 @@ class Trader:
             return None
         log.say(o.OrderApproved(seq, o.Approved(i, side, quantity, self.prices[i])), "risk", seq)
         if SYMBOLS[i] == "XOM":
-            log.say(o.ComplianceRefused(seq, "restricted_list", "XOM: insider list <2022-03>"), "compliance", seq)
+            refused = o.ComplianceRefused(seq, "restricted_list", "XOM: insider list <2022-03>")
+            log.say(refused, "compliance", seq)
             return None
         low, high = self.prices[i] * Decimal("0.97"), self.prices[i] * Decimal("1.03")
         cleared = o.Cleared(i, side, quantity, self.prices[i], low, high, log.at + 5 * DAY)
