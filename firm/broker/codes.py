@@ -40,6 +40,9 @@ CLIENT_ID_IN_USE = 326
 DATA_FARM_BROKEN = 2103
 DATA_FARM_OK = 2104
 DATA_LOST = 10182
+NO_DATA = frozenset({101, 200, 354, 10089, 10168, 10190, 10197, 10225})
+"""101 too many lines, 200 no such contract, 354, 10089 and 10168 not subscribed, 10190 too many tick-by-tick
+lines, 10197 another session has the data, 10225 a trade was bust and the subscription ended with it."""
 
 
 def meaning(code: int) -> Meaning:

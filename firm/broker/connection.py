@@ -1,7 +1,6 @@
 """One client's connection to an IB Gateway through ib_async: connect, ask, send. Keeps no state of orders."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -217,14 +216,10 @@ class Connection:
             )
         )
         refused = asyncio.ensure_future(in_use.wait())
-        await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
-        refused.cancel()
-        if in_use.is_set():
-            connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
-                await connecting
-            return False
         try:
+            await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if in_use.is_set():
+                return False
             await connecting
         except (OSError, TimeoutError) as error:
             raise GatewayUnavailable(
@@ -232,6 +227,11 @@ class Connection:
                 f"({error!r}). Start IB Gateway and enable its API on that port (paper: 4002), or start the "
                 f"simulated one: python -m firm.gateway_sim --port {settings.gateway_port}"
             ) from error
+        finally:
+            refused.cancel()
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
         return True
 
     def _ib_account(self, managed: list[str]) -> str:

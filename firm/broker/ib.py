@@ -168,7 +168,10 @@ class IbGateway:
             await self._turns.end()
         if self._pump is not None:
             self._pump.connection.disconnect()
-            await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _turned(self, at: int, events: Sequence[Event], *, done: bool) -> Page:
         self._page = Page(self._page.number + 1, max(at, self._page.at), tuple(events), done=done)

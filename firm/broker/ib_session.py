@@ -176,7 +176,10 @@ class IbSession:
         child = self.children.find(*names)
         if child is None:
             if message.status in WORKING and self.children.is_stray(message.order_ref, message.client_id):
-                self._stray(message.perm_id, message.order_ref)
+                name = f"order {message.order_ref or 'without a name'} (permId {message.perm_id})"
+                if message.perm_id not in self._strays:
+                    self._wants.query(f"{name} is of no order in the log")
+                self._strays[message.perm_id] = f"{name} is live and not in the log"
             return []
         if child.order_id is None and message.order_id > 0 and not child.over:
             self.children.number(child, message.order_id)
@@ -272,9 +275,3 @@ class IbSession:
     def _doubt(self, child: ChildOrder, reason: str) -> list[Event]:
         self._wants.query(f"order {self.children.name(child)}: {reason}")
         return verdict.doubt(child, reason)
-
-    def _stray(self, perm_id: int, order_ref: str) -> None:
-        if perm_id not in self._strays:
-            self._wants.query(f"permId {perm_id} is live and of no order in the log")
-        name = order_ref or "without a name"
-        self._strays[perm_id] = f"order {name} (permId {perm_id}) is live and not in the log"

@@ -65,9 +65,17 @@ class QuoteBoard:
         if row is None or kind not in {BID_SIZE, ASK_SIZE}:
             return
         field = "bid_size" if kind == BID_SIZE else "ask_size"
-        if self._quotes[field][row] != size:
-            self._quotes[field][row] = size
+        shown = size if size > 0 else np.nan
+        if self._quotes[field][row] != shown:
+            self._quotes[field][row] = shown
             self._changed.add(row)
+
+    def refused(self, request: int, reason: str) -> None:
+        """No (more) data for this request: the instrument has no quote until it is subscribed again."""
+        row = self._row_of.get(request)
+        if row is not None:
+            self._quotes[row] = (np.nan,) * 4
+            LOG.warning("no market data for %s: %s", self._symbols[row], reason)
 
     def text(self, request: int, kind: int, value: str) -> None:
         """RTVolume, a trade of somebody: `price;size;ms;volume;vwap;single`. No price: no trade."""

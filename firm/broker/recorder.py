@@ -15,7 +15,7 @@ from ib_async.decoder import Decoder
 from ib_async.util import UNSET_DOUBLE
 from ib_async.wrapper import RequestError, Wrapper
 
-from firm.broker.codes import CLIENT_ID_IN_USE
+from firm.broker.codes import CLIENT_ID_IN_USE, NO_DATA
 from firm.broker.messages import (
     CommissionMessage,
     CompletedOrderMessage,
@@ -111,9 +111,10 @@ class Recorder(Wrapper):  # type: ignore[misc]
         )
 
     def commissionReport(self, commissionReport: CommissionReport) -> None:  # noqa: N802
-        """Into the inbox."""
-        fee = exact(commissionReport.commission)
-        self.inbox.append(CommissionMessage(commissionReport.execId, fee))
+        """Into the inbox, once the amount is known."""
+        if commissionReport.commission != UNSET_DOUBLE:
+            fee = exact(commissionReport.commission)
+            self.inbox.append(CommissionMessage(commissionReport.execId, fee))
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         """Into the inbox; and it fails the request of that id, if one is waiting."""
@@ -124,6 +125,8 @@ class Recorder(Wrapper):  # type: ignore[misc]
             return
         if errorCode == CLIENT_ID_IN_USE and self.client_id_in_use is not None:
             self.client_id_in_use()
+        if errorCode in NO_DATA:
+            self.board.refused(reqId, f"{errorCode}: {errorString}")
         LOG.info("gateway notice %s about %s: %s", errorCode, reqId, errorString)
         self.inbox.append(ErrorMessage(reqId, errorCode, errorString))
 

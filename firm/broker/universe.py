@@ -4,9 +4,10 @@ import asyncio
 import math
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, date, datetime
+from datetime import time as clock_time
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ib_async import Contract
@@ -17,9 +18,9 @@ from firm.broker.messages import exact
 from firm.broker.recorder import RecordingIB
 from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_SECOND
-from firm.errors import DataError, GatewayError, UnknownInstrument
+from firm.errors import ConfigError, DataError, GatewayError, UnknownInstrument
 from firm.events.market import HistoryLoaded
-from firm.tape.calendar import NS_PER_DAY, nyse_schedule
+from firm.tape.calendar import NEW_YORK, NS_PER_DAY, nyse_schedule
 
 AT_ONCE = 20
 NO_HISTORY = 162
@@ -37,6 +38,7 @@ BAR_S = {
     "1 hour": 3600,
 }
 SESSION_S = 23_400
+REGULAR_CLOSE = clock_time(16)
 DAYS_A_YEAR, SESSIONS_A_YEAR = 365, 250
 
 
@@ -184,15 +186,36 @@ def _known_at(stamps: Sequence[date | datetime], bar_size: str) -> list[int]:
     first, last = (round(_utc(day).timestamp()) * NS_PER_SECOND for day in (days[0], days[-1]))
     schedule = nyse_schedule(first, last + NS_PER_DAY)
     closes = {str(day): int(close) for day, close in zip(schedule.days, schedule.closes, strict=True)}
-    if missing := [str(day) for day in days if str(day) not in closes]:
-        raise DataError(f"daily bars must be of days the NYSE was open, found {', '.join(missing)}.")
-    return [closes[str(day)] for day in days]
+    return [closes.get(str(day), _regular_close(day)) for day in days]
+
+
+def _regular_close(day: date) -> int:
+    """For days that were none at the NYSE: a simulated gateway may have moved its data to other dates."""
+    close = datetime.combine(day, REGULAR_CLOSE, NEW_YORK)
+    return round(close.timestamp()) * NS_PER_SECOND
 
 
 def _utc(stamp: date | datetime) -> datetime:
     if isinstance(stamp, datetime):
         return stamp.astimezone(UTC) if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     return datetime(stamp.year, stamp.month, stamp.day, tzinfo=UTC)
+
+
+def bar_size_of(decide: Literal["session_close"] | int) -> str:
+    """The bars of a schedule: one a day if it decides at the close, else one every `decide` milliseconds.
+
+    >>> bar_size_of("session_close"), bar_size_of(1_800_000)
+    ('1 day', '30 mins')
+    """
+    if decide == "session_close":
+        return DAY_BAR
+    sizes = {seconds * 1000: size for size, seconds in BAR_S.items()}
+    if decide not in sizes:
+        raise ConfigError(
+            f"schedule.decide must be session_close or a length the broker has bars of, found {decide} ms. "
+            f"Choose one of {', '.join(map(str, sizes))}."
+        )
+    return sizes[decide]
 
 
 def duration(bars: int, bar_size: str) -> str:

@@ -6,6 +6,7 @@ crash, and replays it: the `Log` knows which part is already recorded, and the r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from firm.agents.market import Market
@@ -14,6 +15,7 @@ from firm.bus.crew import Crew, FanOut, RiskAsk, SignalAsk, Unit
 from firm.bus.halt import HaltLatch
 from firm.bus.inbox import Inboxes
 from firm.bus.log import Log
+from firm.bus.recorded import Input, RecordedCrew, cycle_starts, recorded_batch
 from firm.bus.relay import Relay, Seat
 from firm.bus.schedule import Schedule
 from firm.errors import AgentFault
@@ -41,14 +43,6 @@ def _decoded(record: Record, cls: type[_E]) -> _E:
     event = CODEC.event(record)
     assert isinstance(event, cls)
     return event
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a gateway hands over: who says it, and what."""
-
-    author: str
-    event: Event
 
 
 @dataclass(frozen=True)
@@ -83,11 +77,20 @@ class Cycle:
         self.at = 0
 
     def rebuild(self, records: Sequence[Record]) -> None:
-        """Fold the finished cycles of the log, and let every agent fold what it had heard of them."""
-        for record in records:
+        """Live the finished cycles of the log again as recorded, then let each agent fold what it had heard.
+
+        Who had not yet heard what (being ill, or not called) comes out as it was: it is the same code.
+        """
+        starts = cycle_starts(records)
+        for record in records[: starts[0] if starts else None]:
             self._fold(record)
-            is_abort = record.kind == CycleAborted.KIND
-            self._inboxes.rebuild(record, _decoded(record, CycleAborted) if is_abort else None)
+            self._inboxes.route(record)
+        log = Log(None, records[starts[0] :] if starts else ())
+        live, self._crew = self._crew, RecordedCrew(log)
+        for start, end in pairwise([*starts, len(records)]):
+            self.run(log, *recorded_batch(records[start:end]))
+        assert not log.beyond, "a finished cycle came out longer than its record"
+        self._crew = live
         for name in self._inboxes.names:
             self._crew.recover(name, self._inboxes.memory(name))
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 
 from firm.bus.chain import GENESIS, link
 from firm.bus.crew import Crew
-from firm.bus.cycle import Cycle, Input, Rules
+from firm.bus.cycle import Cycle, Rules
 from firm.bus.gateway import BrokerGateway, CommandBatch, OperatorGateway, Page
 from firm.bus.log import Log
-from firm.events import CODEC, INPUT_AUTHORS, Event, Origin, Record, encode
+from firm.bus.recorded import Input, cycle_starts, recorded_batch
+from firm.events import INPUT_AUTHORS, Event, Origin, Record, encode
 from firm.events.external import ExternalEvent
 from firm.events.market import MarketData, Ticks
 from firm.events.record import EventStore
 from firm.events.scheduled import SessionsLoaded
-from firm.events.system import CycleOpened, RunStarted, ShutdownRequested
-
+from firm.events.system import RunStarted, ShutdownRequested
 
 END_OF_DATA = "end of data"
 
@@ -49,13 +49,13 @@ class Driver:
             self._store.commit([Record(1, 0, Origin.INPUT, "bus", 0, 0, started.KIND, encode(started))])
         memory = self._store.read()
         self._resume(memory)
-        # What resuming has just said is sent with the first turn; the gateway asks after what was said before.
+        # What resuming has just said is sent with the first turn; the gateway asks after what came before.
         self._page = self._broker.open(memory, run_name(memory[0]))
         if not self.finished:
             self._digest([] if self.cycle.schedule.sessions.opens else [sessions()])
 
     def _resume(self, memory: Sequence[Record]) -> None:
-        opened = [i for i, record in enumerate(memory) if record.kind == CycleOpened.KIND]
+        opened = cycle_starts(memory)
         last = opened[-1] if opened else len(memory)
         self.cycle.rebuild(memory[:last])
         if opened:
@@ -114,11 +114,3 @@ class Driver:
     def stop(self) -> None:
         """Close the broker's side; the store belongs to the caller."""
         self._broker.close()
-
-
-def recorded_batch(records: Sequence[Record]) -> tuple[list[Input], int]:
-    """The inputs of a recorded cycle, given its records from `CycleOpened` on, and its log time."""
-    opened = CODEC.event(records[0])
-    assert isinstance(opened, CycleOpened)
-    given = records[1 : 1 + opened.inputs]
-    return [Input(record.author, CODEC.event(record)) for record in given], records[0].at

@@ -5,7 +5,11 @@ from collections.abc import Iterable, Sequence
 from firm.bus.relay import Seat, Stage
 from firm.events import Record
 from firm.events.record import EventStore
+from firm.events.scheduled import ScheduledTick
+from firm.events.signals import BarrierClosed
 from firm.events.system import CycleAborted, EntrySkipped
+
+_MOMENTS = frozenset({ScheduledTick.KIND, BarrierClosed.KIND})
 
 
 class Inboxes:
@@ -62,12 +66,17 @@ class Inboxes:
         self._poisoned[aborted.stage] = aborted.failed_seq
 
     def skip(self, skipped: EntrySkipped) -> None:
-        """Let an agent pass over the entry it cannot digest; skipping anything else changes nothing."""
+        """Let an agent pass over the entry it cannot digest; skipping anything else changes nothing.
+
+        Of what it missed, the moments it would have acted upon have passed: it does not hear them any more.
+        """
         name = skipped.agent
-        if self._poisoned.get(name) == skipped.skipped_seq:
-            del self._poisoned[name]
-            self._skipped[name].add(skipped.skipped_seq)
-            self._unheard[name] = [old for old in self._unheard[name] if old.seq != skipped.skipped_seq]
+        if self._poisoned.get(name) != skipped.skipped_seq:
+            return
+        del self._poisoned[name]
+        passed = _MOMENTS & self._seats[name].answers
+        self._skipped[name] |= {skipped.skipped_seq, *(r.seq for r in self._unheard[name] if r.kind in passed)}
+        self._unheard[name] = [old for old in self._unheard[name] if old.seq not in self._skipped[name]]
 
     def heard_to(self, name: str) -> int:
         """The last seq of which the agent has heard everything that it listens to."""
@@ -79,13 +88,3 @@ class Inboxes:
         end, skipped = self.heard_to(name), self._skipped[name]
         records = self._history.read(kinds=self._seats[name].hears)
         return (record for record in records if record.seq <= end and record.seq not in skipped)
-
-    def rebuild(self, record: Record, aborted: CycleAborted | None) -> None:
-        """Take in a finished entry after a restart: all have heard it, except those who were poisoned."""
-        self._last_seq = record.seq
-        if aborted is not None:
-            back = self._history.read(since=aborted.heard_to, kinds=self._seats[aborted.stage].hears)
-            self._unheard[aborted.stage] = [old for old in back if old.seq < record.seq]
-        for name in self._poisoned:
-            if record.kind in self._seats[name].hears:
-                self._unheard[name].append(record)

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from firm.bus.chain import GENESIS, extend
 from firm.bus.crew import Crew
 from firm.bus.cycle import Cycle, Rules
-from firm.bus.driver import recorded_batch
 from firm.bus.log import Log
+from firm.bus.recorded import cycle_starts, recorded_batch
 from firm.errors import ReplayDiverged
 from firm.events import Origin, Record
 from firm.events.record import EventStore
-from firm.events.system import CycleOpened
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,10 @@ def replay(
     log = Log(None, records[1:], next_seq=2)
     cycle = Cycle(rules, crew, store)
     cycle.rebuild(records[:1])
-    starts = [i for i, record in enumerate(records) if record.kind == CycleOpened.KIND]
-    for start in starts:
+    for start, end in pairwise([*cycle_starts(records), len(records)]):
         if log.next_seq != records[start].seq:
             raise ReplayDiverged(log.next_seq, repr(records[log.next_seq - 1]), "the cycle had ended")
-        batch, at = recorded_batch(records[start:])
+        batch, at = recorded_batch(records[start:end])
         cycle.run(log, batch, at)
         progress(min(log.next_seq - 1, len(records)), len(records))
     if log.next_seq <= len(records):

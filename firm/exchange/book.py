@@ -14,6 +14,7 @@ from firm.tape.tape import QUOTE
 
 Quotes: TypeAlias = NDArray[np.void]
 Shown: TypeAlias = tuple[float, float, float, float]
+MARK_PLACES = 8  # a middle of two decimal prices, without the noise of binary halves
 FIELDS = ("bid", "ask", "bid_size", "ask_size")
 
 
@@ -77,7 +78,7 @@ class DisplayedBook:
         """The value of one unit; None when no price was ever known."""
         _, bid, ask, _, _ = self._quotes[instrument].item()
         mark = (bid + ask) / 2 if bid > 0 and ask > 0 else float(self._marks[instrument])
-        return Decimal(repr(mark)) if mark > 0 else None
+        return Decimal(repr(round(mark, MARK_PLACES))) if mark > 0 else None
 
     def state(self) -> tuple[list[float], list[Shown], list[tuple[Decimal, Decimal]]]:
         """Marks, quotes and used-up sizes (taken by buyers, by sellers), by instrument."""

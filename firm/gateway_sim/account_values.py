@@ -145,9 +145,9 @@ def portfolio(brokerage: Brokerage) -> list[Holding]:
             Holding(
                 instrument,
                 position.quantity,
-                float(position.average_price * instrument.multiplier),
+                float(round(position.average_price * instrument.multiplier, 8)),
                 float(mark),
-                float(value),
+                float(round(value, 6)),
                 float(round(value - cost, 6)),
                 float(round(position.realized_pnl, 6)),
             )

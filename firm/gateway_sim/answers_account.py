@@ -79,12 +79,13 @@ def profit_and_loss(brokerage: Brokerage, session: Session, asked: Values) -> No
     return _say_profit(brokerage, session, req_id)
 
 
-def say_changes(brokerage: Brokerage, session: Session, *, traded: bool) -> None:
+def say_changes(brokerage: Brokerage, session: Session, *, whole: bool) -> None:
     """What subscribers are owed after a command.
 
-    Positions and account values follow fills; profit follows every change of marks.
+    Positions and account values follow fills, and the clock now and then (`whole`); profit follows every
+    change of marks.
     """
-    if traded:
+    if whole:
         if session.positions:
             _say_positions(brokerage, session)
         for req_id in sorted(session.position_requests):

@@ -1,6 +1,7 @@
 """The control port's language: one JSON object a line in, one out. Pure.
 
-`{"cmd":"step","until":ns or null}`, `{"cmd":"status"}`, `{"cmd":"orders"}`.
+`{"cmd":"step","until":ns or null}`, `{"cmd":"status"}`, `{"cmd":"orders"}`; to make things go wrong `inject`,
+`withhold`, `double`, `cut`. A `client_id` of null means every client.
 """
 
 from typing import Any, assert_never
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.gateway import Gateway
+from firm.gateway_sim.session import Session
 
 
 class StepCommand(Struct, tag_field="cmd", tag="step", frozen=True, forbid_unknown_fields=True):
@@ -26,7 +28,43 @@ class OrdersCommand(Struct, tag_field="cmd", tag="orders", frozen=True, forbid_u
     """Every order ever placed, for audits."""
 
 
-ControlCommand = StepCommand | StatusCommand | OrdersCommand
+class InjectCommand(Struct, tag_field="cmd", tag="inject", frozen=True, forbid_unknown_fields=True):
+    """Say an error or notice (1100, 1102, 2103, 10349, ...) that has no cause here."""
+
+    code: int
+    text: str
+    req_id: int = -1
+    client_id: int | None = None
+
+
+class WithholdCommand(Struct, tag_field="cmd", tag="withhold", frozen=True, forbid_unknown_fields=True):
+    """Do not say these messages (by name, `*` for all) until switched off: a half-open or lossy link."""
+
+    messages: list[str]
+    client_id: int | None = None
+    on: bool = True
+
+
+class DoubleCommand(Struct, tag_field="cmd", tag="double", frozen=True, forbid_unknown_fields=True):
+    """Say these messages twice until switched off."""
+
+    messages: list[str]
+    client_id: int | None = None
+    on: bool = True
+
+
+class CutCommand(Struct, tag_field="cmd", tag="cut", frozen=True, forbid_unknown_fields=True):
+    """Reset the connection."""
+
+    client_id: int | None = None
+
+
+ControlCommand = (
+    StepCommand | StatusCommand | OrdersCommand | InjectCommand | WithholdCommand | DoubleCommand | CutCommand
+)
+
+
+RUNS_BY_ITSELF = "the clock runs by itself; start the gateway with --clock stepped"
 
 
 def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
@@ -37,18 +75,35 @@ def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
         return {"error": f'a command such as {{"cmd":"status"}} is needed: {reason}'}
     match command:
         case StepCommand(until=until):
-            if not stepped:
-                return {"error": "the clock runs by itself; start the gateway with --clock stepped"}
-            try:
-                return gateway.step(until)._asdict()
-            except ValueError as reason:
-                return {"error": str(reason)}
+            return _stepped(gateway, until) if stepped else {"error": RUNS_BY_ITSELF}
         case StatusCommand():
             return status(gateway)
         case OrdersCommand():
             return {"orders": orders(gateway)}
+        case WithholdCommand(messages=messages, client_id=client_id, on=on):
+            gateway.faults.withhold(client_id, messages, on=on)
+        case DoubleCommand(messages=messages, client_id=client_id, on=on):
+            gateway.faults.double(client_id, messages, on=on)
+        case InjectCommand(code=code, text=text, req_id=req_id, client_id=client_id):
+            for session in _sessions(gateway, client_id):
+                session.error(req_id, code, text)
+        case CutCommand(client_id=client_id):
+            for session in _sessions(gateway, client_id):
+                session.cut = True
         case _ as never:
             assert_never(never)
+    return {"done": True}
+
+
+def _stepped(gateway: Gateway, until: int | None) -> dict[str, Any]:
+    try:
+        return gateway.step(until)._asdict()
+    except ValueError as reason:
+        return {"error": str(reason)}
+
+
+def _sessions(gateway: Gateway, client_id: int | None) -> list[Session]:
+    return [s for s in gateway.sessions if client_id in {None, s.client_id}]
 
 
 def status(gateway: Gateway) -> dict[str, Any]:
@@ -76,6 +131,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
         "commissions": plain(account.commissions),
         "clients": sorted(s.client_id for s in gateway.sessions if s.client_id is not None),
         "unknown_requests": gateway.unknown,
+        "over_pace": gateway.over_pace,
     }
 
 

@@ -13,6 +13,7 @@ from firm.gateway_sim.brokerage import Brokerage, Cancel, CancelAll, Command, Pl
 from firm.gateway_sim.codec.framing import fields_of
 from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
 from firm.gateway_sim.codec.table import Message, Values
+from firm.gateway_sim.faults import Faults
 from firm.gateway_sim.journal import Journal
 from firm.gateway_sim.orders import Outgoing
 from firm.gateway_sim.session import Session
@@ -42,6 +43,7 @@ ANSWERS: dict[str, Answer] = {
 }
 NOT_SERVED_IDS = frozenset(message.id for message in NOT_SERVED)
 START_API = 71
+ACCOUNT_EVERY_NS = 180 * 1_000_000_000
 FARMS = (
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
@@ -68,16 +70,23 @@ class Stepped(NamedTuple):
 
 
 class Gateway:
-    """All sessions of one brokerage. `unknown` counts what no handler answered, by name; tests look at it."""
+    """All sessions of one brokerage.
+
+    `unknown` counts what no handler answered, by name, and `over_pace` the messages beyond 50 a second; tests
+    look at both.
+    """
 
     def __init__(self, brokerage: Brokerage, journal: Journal | None) -> None:
         """Continue from `journal` if there is one: its commands are applied before anyone connects."""
         self.brokerage = brokerage
         self.sessions: list[Session] = []
         self.unknown: dict[str, int] = {}
+        self.over_pace = 0
+        self.faults = Faults()
         self._journal = journal
         self._written = self._ordered = False
         self._window: int | None = None
+        self._account_told_at = 0
         for command in journal.commands if journal else ():
             brokerage.apply(command)
 
@@ -85,7 +94,7 @@ class Gateway:
 
     def connect(self, version: int) -> Session:
         """A client has agreed on a version; it must say startApi before anything else."""
-        session = Session(version)
+        session = Session(version, self.faults)
         self.sessions.append(session)
         return session
 
@@ -212,9 +221,16 @@ class Gateway:
                 answers_data.say_realtime_bars(self.brokerage, session, window)
             if frame is not None:
                 answers_data.say_frame(self.brokerage, session, frame)
-        self._deliver(messages)
+        self._deliver(messages, account_due=self._account_due(self.brokerage.at))
         left = len(self.brokerage.tape.frames) - self.brokerage.cursor
         return Stepped(self.brokerage.at, advanced, left == 0, left)
+
+    def _account_due(self, at: int) -> bool:
+        """Whether account values are due by the clock: every three minutes, as the documentation says."""
+        due = at - self._account_told_at >= ACCOUNT_EVERY_NS
+        if due:
+            self._account_told_at = at
+        return due
 
     def _finished_window(self, at: int) -> int | None:
         """The start of the five-second window that the clock, now at `at`, has left since it had data."""
@@ -241,20 +257,18 @@ class Gateway:
         return messages
 
     def _route(self, command: Command) -> None:
-        before = len(self.brokerage.executions)
-        self._deliver(self._apply(command), traded=len(self.brokerage.executions) > before)
+        self._deliver(self._apply(command), account_due=False)
 
-    def _deliver(self, messages: list[Outgoing], *, traded: bool | None = None) -> None:
+    def _deliver(self, messages: list[Outgoing], *, account_due: bool) -> None:
         """Queue each message for its owner, if connected, and tell subscribers what else has changed."""
         owners = {session.client_id: session for session in self.sessions}
         for message in messages:
             owner = owners.get(message.client_id)
             if owner is not None:
                 owner.say(message.message, **message.values)
-        if traded is None:
-            traded = any(message.message == "execDetails" for message in messages)
+        traded = any(message.message == "execDetails" for message in messages)
         for session in self.sessions:
-            answers_account.say_changes(self.brokerage, session, traded=traded)
+            answers_account.say_changes(self.brokerage, session, whole=traded or account_due)
 
 
 def _message(number: str) -> Message | None:

@@ -134,13 +134,14 @@ class Server:
 
     def _paced(self, session: Session, recent: deque[float]) -> bool:
         """Whether the message may be looked at; error 100 if it is one too many in a second."""
-        if not self._pacing:
-            return True
         now = time.monotonic()
         while recent and now - recent[0] > 1.0:
             recent.popleft()
         recent.append(now)
         if len(recent) <= MESSAGES_PER_SECOND_MAX:
+            return True
+        self.gateway.over_pace += 1
+        if not self._pacing:
             return True
         rate = f"max={MESSAGES_PER_SECOND_MAX} rec={len(recent)}"
         session.error(-1, 100, f"Max rate of messages per second has been exceeded:{rate}")
@@ -154,6 +155,9 @@ class Server:
             if session.out:
                 writer.write(bytes(session.out))
                 session.out.clear()
+            if session.cut:
+                writer.transport.abort()
+                continue
             if writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
                 LOG.warning("client %s does not read; its connection is dropped", session.client_id)
                 writer.transport.abort()

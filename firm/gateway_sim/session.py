@@ -7,6 +7,7 @@ from firm.domain.instrument import Instrument
 from firm.gateway_sim.codec.framing import frame
 from firm.gateway_sim.codec.replies import REPLIES
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.faults import Faults
 from firm.gateway_sim.times import execution_time
 
 
@@ -37,11 +38,12 @@ class BarRequest(NamedTuple):
 class Session:
     """State of one connection after the version was agreed; `client_id` is None before startApi."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, faults: Faults) -> None:
         self.version = version
+        self._faults = faults
         self.client_id: int | None = None
         self.out = bytearray()
-        self.closing = False
+        self.closing = self.cut = False
         self.ticks: dict[int, TickRequest] = {}
         self.tick_by_tick: dict[int, TickByTick] = {}
         self.live_bars: dict[int, BarRequest] = {}
@@ -58,7 +60,9 @@ class Session:
         """Queue a message for the client."""
         if message == "execDetails":
             values["time"] = execution_time(values["at"], self.version)
-        self.out += frame(REPLIES[message].encode(self.version, values))
+        times = self._faults.times(self.client_id, message)
+        if times:
+            self.out += frame(REPLIES[message].encode(self.version, values)) * times
 
     def error(self, req_id: int, code: int, text: str) -> None:
         """Queue an error about a request or order, or (-1) about the session."""

@@ -40,12 +40,13 @@ def read_latch(run_dir: Path) -> Latch | None:
 def latch_fact(run_dir: Path) -> str:
     """The reason of the latch, "" without one: what health wants to know."""
     latch = read_latch(run_dir)
-    return latch.reason or "no reason given" if latch else ""
+    return latch.reason if latch else ""
 
 
 def _read(path: Path) -> Latch | None:
     try:
-        return msgspec.json.decode(read_small(path), type=Latch)
+        latch = msgspec.json.decode(read_small(path), type=Latch)
+        return latch if latch.reason else msgspec.structs.replace(latch, reason="no reason given")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgspec.DecodeError) as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from firm.report.timescale import time_ticks
@@ -39,7 +40,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart over `times` (ns UTC, ascending); `axis` words the marks of the value axis."""
+    """A chart over `times` (ns UTC, ascending); `axis` words the marks of the value axis.
+
+    `include` are values the axis shows even if no point is there.
+    """
 
     key: str
     title: str
@@ -49,7 +53,7 @@ class Chart:
     axis: Callable[[list[float]], Wording]
     when: Callable[[int], str]
     limits: Sequence[Limit] = field(default=())
-    zero: bool = False
+    include: Sequence[float] = ()
     height: int = 250
 
 
@@ -60,8 +64,8 @@ class Scale:
         self.left, self.right = _LEFT, width - _RIGHT
         self.top, self.bottom = _TOP, height - _BOTTOM
         values = [v for series in chart.series for v in series.values if v is not None]
-        values += [limit.level for limit in chart.limits] + ([0.0] if chart.zero or not values else [])
-        self.marks = ticks(min(values), max(values), 5 if height > 200 else 4)
+        values += [*(limit.level for limit in chart.limits), *chart.include]
+        self.marks = ticks(min(values, default=0.0), max(values, default=0.0), 5 if height > 200 else 4)
         first, last = chart.times[0], chart.times[-1]
         slack = 0 if last > first else 1
         self._first, self._span = first - slack, max(last - first, 2 * slack)
@@ -190,7 +194,8 @@ def _area(times: Sequence[int], series: Series, scale: Scale) -> str:
 
 def _bars(times: Sequence[int], series: Series, scale: Scale) -> str:
     points = _known(times, series.values)
-    room = (scale.right - scale.left) / max(len(times), 12)
+    gaps = sorted(scale.x(after) - scale.x(before) for before, after in pairwise(times))
+    room = gaps[len(gaps) // 2] if gaps else 16.0
     wide = max(0.8, min(room * 0.72, 16.0) * series.width)
     path = "".join(
         f"M{scale.x(at):.1f} {scale.y(0):.1f}V{scale.y(value):.1f}" for at, value in points if value != 0

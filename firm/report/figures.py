@@ -65,7 +65,7 @@ def _drawdown(summary: Summary, marks: Sequence[Mark]) -> Chart:
         percent_axis,
         minute,
         (Limit(-limit, f"halt at −{percent(limit, 0)}"),) if near else (),
-        zero=True,
+        include=(0.0, -0.01),
         height=190,
     )
 
@@ -85,7 +85,7 @@ def _exposure(summary: Summary, marks: Sequence[Mark]) -> Chart:
         multiple_axis,
         minute,
         () if limit is None else (Limit(limit, f"limit {multiple(limit, 1)}"),),
-        zero=True,
+        include=(0.0,),
         height=220,
     )
 
@@ -120,7 +120,7 @@ def _var(summary: Summary, points: Sequence[VarPoint]) -> Chart:
         ()
         if limit is None or limit > 4 * max(p.var[2] for p in points)
         else (Limit(-limit, f"limit {money(limit)}"),),
-        zero=True,
+        include=(0.0,),
         height=300,
     )
 
@@ -139,6 +139,6 @@ def _activity(sent: Counter[date], filled: Counter[date], refused: Counter[date]
         ],
         count_axis,
         lambda at: day_of(at).isoformat(),
-        zero=True,
+        include=(0.0, 1.0),
         height=200,
     )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
+from shlex import quote
 
 from firm.report.chart import figure
 from firm.report.figures import charts
@@ -97,7 +98,7 @@ def _money(summary: Summary) -> Iterable[tuple[str, str, str, str]]:
         "Result",
         signed_money(gain),
         f"{percent(share)} since the first mark" if share is not None else "never marked",
-        "" if gain is None else "loss" if gain < 0 else "gain",
+        "" if not gain else "loss" if gain < 0 else "gain",
     )
     yield "Max drawdown", percent(book.max_drawdown if last else None), _limit(summary, "max_drawdown"), ""
     yield "Gross exposure", multiple(leverage), "of equity, last mark", ""
@@ -207,7 +208,7 @@ def _incidents(summary: Summary) -> str:
 
 
 def _verify(head: bytes, run: str) -> str:
-    where = escape(run)
+    where = escape(quote(run))
     return _section(
         "verify",
         "How to verify this report",

@@ -180,12 +180,14 @@ class Summary:
 
 def _orders(summary: Summary) -> dict[str, Any]:
     by_name: dict[str, dict[str, int]] = {"limit": {}, "rule": {}, "gate": {}, "broker": {}}
+    total: Counter[str] = Counter()
     word = {"risk": "limit", "compliance": "rule", "execution": "gate", "broker": "broker"}
     for (by, name), count in sorted(summary.refusals.items()):
         by_name[word[by]][name] = count
+        total[name] += count
     return {
         "orders_proposed": summary.orders_proposed,
-        "orders_refused": {name: n for names in by_name.values() for name, n in names.items()},
+        "orders_refused": dict(sorted(total.items())),
         "orders_refused_by": by_name,
         "orders_sent": sum(summary.sent_by_algo.values()),
         "orders_sent_by_algo": dict(sorted(summary.sent_by_algo.items())),

@@ -16,6 +16,8 @@ _DAY_S: Final = 86_400
 def time_ticks(first: int, last: int, wanted: int) -> list[tuple[int, str]]:
     """Marks between two log times (ns UTC), at most about `wanted`, at round moments of the calendar."""
     seconds = (last - first) / NS_PER_SECOND
+    if seconds == 0:
+        return [(first, f"{moment(first).day} {moment(first):%b %Y}")]
     if seconds <= 2 * _DAY_S:
         return list(_clock_ticks(first, last, wanted))
     days = seconds / _DAY_S

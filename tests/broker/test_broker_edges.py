@@ -15,8 +15,8 @@ from firm.broker.control import SimulatorControl
 from firm.broker.latch import Latch
 from firm.broker.pacer import URGENT_PER_S, Pacer
 from firm.broker.quotes import QuoteBoard
-from firm.broker.universe import duration
-from firm.errors import GatewayClosed, GatewayError, GatewayUnavailable
+from firm.broker.universe import bar_size_of, duration
+from firm.errors import ConfigError, GatewayClosed, GatewayError, GatewayUnavailable
 from firm.events.market import MarketData, Ticks
 
 
@@ -88,6 +88,33 @@ def test_ticks_of_an_old_subscription_are_ignored():
     assert quotes.unsubscribe_all() == [5]
     quote(quotes, 99, 101)
     assert quotes.take() == []
+
+
+def test_an_instrument_whose_data_are_refused_has_no_quote_until_both_sides_come_again():
+    quotes = board()
+    quote(quotes, 99, 101)
+    quotes.refused(5, "354: not subscribed")
+
+    assert quotes.take() == []
+    quotes.price(5, 1, 99, 100)
+    assert quotes.take() == []
+    quotes.price(5, 2, 101, 100)
+    assert len(quotes.take()) == 1
+
+
+def test_a_size_of_zero_empties_its_side():
+    quotes = board()
+    quote(quotes, 99, 101)
+    quotes.size(5, 0, 0)
+
+    assert quotes.take() == []
+    quotes.size(5, 0, 30)
+    assert quotes.take()[0].table()["bid_size"].tolist() == [30.0]
+
+
+def test_a_schedule_needs_bars_that_the_broker_has():
+    with pytest.raises(ConfigError, match="found 90000 ms"):
+        bar_size_of(90_000)
 
 
 def test_delayed_ticks_are_quotes_too():

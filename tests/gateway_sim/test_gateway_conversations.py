@@ -572,3 +572,47 @@ def test_the_control_language_explains_its_refusals():
         "frames_left": 5,
     }
     assert answer(gw, b'{"cmd":"orders"}\n', stepped=True) == {"orders": []}
+
+
+def test_faults_withhold_double_and_inject_for_one_client():
+    gw = gateway()
+    first, second = Client(gw, 1), Client(gw, 2)
+    gw.step(None)
+
+    for line in (
+        b'{"cmd":"withhold","client_id":1,"messages":["orderStatus","commissionReport"]}',
+        b'{"cmd":"double","client_id":1,"messages":["execDetails"]}',
+        b'{"cmd":"inject","client_id":1,"code":1100,"text":"Connectivity has been lost"}',
+    ):
+        assert answer(gw, line, stepped=True) == {"done": True}
+
+    assert first.short(first.heard()) == ["error 1100"]
+    fill = ["execDetails 10@101", "execDetails 10@101"]
+    assert first.place(1, "BUY", 10) == [
+        "openOrder PreSubmitted",
+        *fill,
+        "openOrder Filled",
+        "openOrder Filled",
+    ]
+    assert second.place(1, "BUY", 10)[-1] == "commissionReport"
+    assert gw.brokerage.exchange.account.positions[0].quantity == 20
+
+    answer(gw, b'{"cmd":"withhold","client_id":1,"messages":["orderStatus"],"on":false}', stepped=True)
+    assert "orderStatus Filled 10" in first.place(2, "BUY", 10)
+    answer(gw, b'{"cmd":"withhold","messages":["*"]}', stepped=True)
+    assert second.ask("reqCurrentTime") == []
+
+
+def test_account_values_are_told_every_three_minutes_of_the_clock():
+    client = Client(gateway())
+    client.step()
+    client.place(1, "BUY", 100)
+    client.ask("reqAccountUpdates", account=ACCOUNT)
+
+    told = [client.step(), client.step(), client.step(OPEN + 3 * MINUTE)]
+
+    assert [("updateAccountValue" in words, "updatePortfolio" in words) for words in told] == [
+        (False, False),
+        (False, False),
+        (True, True),
+    ]

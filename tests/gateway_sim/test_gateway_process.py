@@ -169,6 +169,23 @@ def test_a_killed_gateway_continues_where_it_was(tmp_path: Path):
         assert [order["filled"] for order in gateway.orders()] == ["6000"]
 
 
+def test_a_cut_connection_comes_back_with_its_orders(running: GatewayProcess):
+    async def scenario() -> None:
+        ib = await connected(running)
+        (contract,) = await ib.qualifyContractsAsync(AAPL)
+        await stepped(running, ib)
+        trade = ib.placeOrder(contract, LimitOrder("BUY", 10, 20.0, tif="GTC", orderRef="kept"))
+        await until(ib, lambda: trade.orderStatus.status == "Submitted")
+        assert running.ask(cmd="cut", client_id=1) == {"done": True}
+        await asyncio.wait_for(ib.disconnectedEvent, DEADLINE)
+
+        back = await connected(running)
+        assert [t.order.orderRef for t in back.openTrades()] == ["kept"]
+        back.disconnect()
+
+    asyncio.run(scenario())
+
+
 class RawClient:
     """A client that negotiates an older version and reads fields as they come."""
 

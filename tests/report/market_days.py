@@ -141,7 +141,7 @@ class Trader:
         i = chance.randrange(len(SYMBOLS))
         held = mark.quantities[i] * mark.prices[i]
         target = Decimal(chance.choice((-1, 1, 1))) * mark.equity * Decimal("0.08")
-        quantity = Decimal(int(abs(target - held) / self.prices[i])) + 1
+        quantity = Decimal(int(abs(target - held) / self.prices[i] / (1 + self.orders_a_day // 10))) + 1
         side = Side.BUY if target > held else Side.SELL
         seq = log.say(o.OrderProposed(o.Proposed(i, side, quantity, self.prices[i]), "towards target"), "cio")
         if chance.random() < 0.07:

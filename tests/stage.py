@@ -25,10 +25,14 @@ from firm.store.memory import MemoryStore
 from firm.tape.tape import Tape
 
 MINUTE = 60 * 10**9
-BASE = (*whole_firm.QUICK, "execution.twap_slices=2", "compliance.restricted=[]")
+BASE = (
+    *whole_firm.QUICK,
+    "execution.twap_slices=2",
+    "compliance.restricted=[]",
+    "compliance.price_collar=0.1",
+)
 """A quick firm that nothing stands in the way of: each test tightens one thing."""
-DAYS = 2
-TAPE = whole_firm.sample(DAYS)
+TAPE = whole_firm.sample(3)
 OPEN, CLOSE = TAPE.sessions.opens, TAPE.sessions.closes
 
 Change = Callable[[type[Agent]], type[Agent]]
@@ -92,7 +96,9 @@ class ChangedCrew(LocalCrew):
         self.asked: list[SignalAsk] = []
         self.risk_asked: list[RiskAsk] = []
         for name, change in (changes or {}).items():
-            self._listeners[name] = Listener(lambda name=name, change=change: _changed(name, change, settings))
+            self._listeners[name] = Listener(
+                lambda name=name, change=change: _changed(name, change, settings)
+            )
 
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew: live, those who are missing answer after the barrier."""

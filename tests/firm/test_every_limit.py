@@ -1,0 +1,97 @@
+"""Every control of Risk, Compliance and Execution stops an order in the whole firm; loosened, it lets it go."""
+
+import re
+from decimal import Decimal
+from types import ModuleType
+from typing import TypeAlias
+
+import pytest
+import stage
+import whole_firm
+from controls import CASES, KO, Case
+from stage import play, proposals, submitted
+
+from firm.compliance import pretrade
+from firm.events.orders import ComplianceRefused, ExecutionRefused, OrderSubmitted, RiskRefused
+from firm.execution import last_gate
+from firm.risk import limits
+from firm.store.memory import MemoryStore
+
+Refusal: TypeAlias = RiskRefused | ComplianceRefused | ExecutionRefused
+
+FLOORS: dict[str, tuple[ModuleType, type[Refusal]]] = {
+    "risk": (limits, RiskRefused),
+    "compliance": (pretrade, ComplianceRefused),
+    "execution": (last_gate, ExecutionRefused),
+}
+
+
+def controls_of(floor: str) -> set[str]:
+    """The names of all controls in a floor's source: every class that can object, but the protocol."""
+    module = FLOORS[floor][0]
+    classes = [thing for thing in vars(module).values() if isinstance(thing, type)]
+    return {
+        f"{floor}.{cls.name}"
+        for cls in classes
+        if cls.__module__ == module.__name__ and "objection" in vars(cls) and "name" in vars(cls)
+    }
+
+
+def refusals_of(log: MemoryStore, orders: set[int]) -> list[Refusal]:
+    found = whole_firm.events(log, RiskRefused, ComplianceRefused, ExecutionRefused)
+    return [refusal for refusal in found if refusal.order_seq in orders]
+
+
+def filed_under(refusal: Refusal) -> str:
+    match refusal:
+        case RiskRefused(limit=name) | ComplianceRefused(rule=name) | ExecutionRefused(gate=name):
+            return name
+
+
+def sent(log: MemoryStore, order_seq: int) -> Decimal:
+    """How much of an order went to the broker."""
+    children = [event for event in whole_firm.events(log, OrderSubmitted) if event.order_seq == order_seq]
+    return sum((event.child.quantity for event in children), start=Decimal(0))
+
+
+def refused(refusals: list[Refusal], order_seq: int, whole: Decimal) -> Decimal:
+    """How much of an order was refused: Execution refuses slice by slice, the others all."""
+    mine = [refusal for refusal in refusals if refusal.order_seq == order_seq]
+    parts = [refusal.quantity if isinstance(refusal, ExecutionRefused) else whole for refusal in mine]
+    return sum(parts, start=Decimal(0))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.control} {case.title}".strip())
+def test_the_control_stops_the_order_with_the_numbers_and_lets_it_go_when_loosened(case: Case):
+    floor, name = case.control.split(".")
+    log = case.run(tight=True)
+    asked = {
+        seq: proposal.order
+        for seq, proposal in proposals(log, case.decision).items()
+        if case.only in (None, proposal.order.instrument)
+    }
+    refusals = refusals_of(log, set(asked))
+
+    assert refusals, f"{case.control} did not fire"
+    assert {(type(refusal), filed_under(refusal)) for refusal in refusals} == {(FLOORS[floor][1], name)}
+    pattern = re.escape(case.reason).replace(r"\#", r"[-\w.+]+")
+    for refusal in refusals:
+        assert re.fullmatch(pattern, refusal.reason), refusal.reason
+    stopped = {refusal.order_seq: asked[refusal.order_seq] for refusal in refusals}
+    for seq, order in stopped.items():
+        assert sent(log, seq) + refused(refusals, seq, order.quantity) == order.quantity
+
+    loosened = case.run(tight=False)
+    passed = [p.order for s, p in proposals(loosened, case.decision).items() if s in submitted(loosened)]
+    if case.same:
+        assert set(stopped.values()) <= set(passed)
+    else:
+        assert (case.only if case.only in range(20) else KO) in {order.instrument for order in passed}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_control_is_without_a_case_that_trips_it(floor: str):
+    names = controls_of(floor)
+
+    assert len(names) > 5
+    assert names == {case.control for case in CASES if case.control.startswith(f"{floor}.")}
