@@ -85,14 +85,15 @@ class Exchange:
         for order in held:
             order.held = False
             events.append(OrderActivated(self.at, order.perm_id, order.ticket.ref))
-        wanted = {o.ticket.instrument for o in self._orders.values()}
-        quoted = wanted & set(frame.quotes["instrument"].tolist())
-        for instrument in sorted(quoted | {o.ticket.instrument for o in held}):
+        working: dict[int, list[WorkingOrder]] = {}
+        for order in self._orders.values():
+            working.setdefault(order.ticket.instrument, []).append(order)
+        moved = {*frame.quotes["instrument"].tolist(), *(o.ticket.instrument for o in held)}
+        for instrument in sorted(moved & working.keys()):
             for side in Side:
-                events += self._settle(take_touch(self._orders.values(), instrument, side, self.book))
+                events += self._settle(take_touch(working[instrument], instrument, side, self.book))
         for instrument, price, size in prints:
-            if instrument in wanted:
-                events += self._printed_through(instrument, price, size)
+            events += self._printed_through(working.get(instrument, []), instrument, price, size)
         return events + self._drop_spent_ioc()
 
     def advance_to(self, at: int) -> list[ExchangeEvent]:
@@ -201,12 +202,14 @@ class Exchange:
         matches = take_touch(self._orders.values(), ticket.instrument, ticket.side, self.book)
         return self._settle(matches) + self._drop_spent_ioc()
 
-    def _printed_through(self, instrument: int, price: float, size: float) -> list[ExchangeEvent]:
+    def _printed_through(
+        self, orders: list[WorkingOrder], instrument: int, price: float, size: float
+    ) -> list[ExchangeEvent]:
+        if not orders:
+            return []
         traits = self.instruments[instrument]
         exact_price, exact_size = Decimal(repr(price)), traits.round_quantity(size)
-        return self._settle(
-            fill_through(self._orders.values(), instrument, exact_price, exact_size, self.book)
-        )
+        return self._settle(fill_through(orders, instrument, exact_price, exact_size, self.book))
 
     def _settle(self, matches: Sequence[Match]) -> list[ExchangeEvent]:
         return [self._filled(match) for match in matches]

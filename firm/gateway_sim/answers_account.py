@@ -188,14 +188,18 @@ def _say_profit(brokerage: Brokerage, session: Session, req_id: int) -> None:
 def _single_profit(brokerage: Brokerage, con_id: int) -> Values:
     held = next((h for h in portfolio(brokerage) if h.instrument.con_id == con_id), None)
     if held is None:
-        return {"position": 0, "daily": None, "unrealized": 0.0, "realized": 0.0, "value": 0.0}
+        return {"position": 0, "daily": 0.0, "unrealized": 0.0, "realized": 0.0, "value": 0.0}
     return {
         "position": held.quantity,
-        "daily": None,  # a position's value at yesterday's close is not kept
+        "daily": _day_gain(brokerage, held.instrument.index),
         "unrealized": held.unrealized,
         "realized": held.realized,
         "value": held.market_value,
     }
+
+
+def _day_gain(brokerage: Brokerage, instrument: int) -> float:
+    return float(round(brokerage.gain(instrument) - brokerage.day_start.gains[instrument], 6))
 
 
 def _keyed(values: Iterable[AccountValue]) -> list[tuple[tuple[str, str], str]]:

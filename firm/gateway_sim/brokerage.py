@@ -67,11 +67,15 @@ class CancelAll(Struct, frozen=True, tag="cancel_all", array_like=True):
 
 
 class DayStart(NamedTuple):
-    """What the account was worth, and had realised, when the exchange's calendar day began."""
+    """What the account was worth, and had realised, when the exchange's calendar day began.
+
+    `gains` are each instrument's realised and unrealised gains so far, before commissions.
+    """
 
     day: date
     equity: Decimal
     realized: Decimal
+    gains: tuple[Decimal, ...]
 
 
 Command: TypeAlias = Step | Place | Cancel | CancelAll
@@ -102,7 +106,7 @@ class Brokerage:
         self._reports = OrderReports(account)
         self.memory = Memory(tape)
         self.board = Board(marks)
-        self.day_start = DayStart(local_date(self.at), cash, ZERO)
+        self.day_start = self._new_day(local_date(self.at))
 
     @property
     def at(self) -> int:
@@ -141,9 +145,20 @@ class Brokerage:
         account = self.exchange.account
         return sum((p.realized_pnl for p in account.positions), start=ZERO) - account.commissions
 
+    def gain(self, instrument: int) -> Decimal:
+        """Realised and unrealised gain of one instrument since the opening, before commissions."""
+        position = self.exchange.account.positions[instrument]
+        multiplier = self.catalogue.instruments[instrument].multiplier
+        cost = position.quantity * position.average_price * multiplier
+        return position.realized_pnl + self.exchange.account.value(instrument) - cost
+
+    def _new_day(self, day: date) -> DayStart:
+        gains = tuple(self.gain(i) for i in range(len(self.catalogue.instruments)))
+        return DayStart(day, self.exchange.account.equity, self.realized(), gains)
+
     def _step(self, at: int, with_frame: bool) -> list[ExchangeEvent]:
         if local_date(at) != self.day_start.day:
-            self.day_start = DayStart(local_date(at), self.exchange.account.equity, self.realized())
+            self.day_start = self._new_day(local_date(at))
             self.board.new_day()
         if not with_frame:
             return self.exchange.advance_to(at)

@@ -209,7 +209,7 @@ def backtest_table(rows: Sequence[Backtest]) -> str:
             number(row.expected, 1),
             number(row.static),
             number(row.actual),
-            number(row.p_value, 3),
+            "< 0.001" if row.p_value is not None and row.p_value < 0.001 else number(row.p_value, 3),
         )
         for row in rows
     )

@@ -616,3 +616,15 @@ def test_account_values_are_told_every_three_minutes_of_the_clock():
         (False, False),
         (True, True),
     ]
+
+
+def test_profit_of_one_position_is_told_by_the_day():
+    client = Client(gateway())
+    client.step()
+    client.place(1, "BUY", 100)
+    heard = [client.ask("reqPnLSingle", reqId=3, conId=con_id_of("AAA"))[0][1]["daily"]]
+    for _ in range(3):
+        client.gateway.step(None)
+        heard += [v["daily"] for name, v in client.heard() if name == "pnlSingle"]
+
+    assert heard == [-100.0, 0.0, 100.0, 100.0]

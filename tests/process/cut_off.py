@@ -153,7 +153,10 @@ def main() -> None:
         seq, gateway_too = chance.randint(1, 9000), moment % 2 == 1
         with tempfile.TemporaryDirectory() as folder:
             outcome = cut_off(Path(folder) / "run", seq, gateway_too=gateway_too)
-        print(f"{moment + 1:2} seq {seq:5} {'firm and gateway' if gateway_too else 'firm':16} {outcome}", flush=True)
+        print(
+            f"{moment + 1:2} seq {seq:5} {'firm and gateway' if gateway_too else 'firm':16} {outcome}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
