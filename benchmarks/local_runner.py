@@ -1,4 +1,4 @@
-"""The whole firm in one thread: log entries and decision cycles per second, beside the pieces they are made of.
+"""The whole firm in one thread: entries and decision cycles per second, beside what they are made of.
 
 python benchmarks/local_runner.py [--days 60] [--repeats 3] [--json FILE]
 """

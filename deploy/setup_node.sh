@@ -3,7 +3,8 @@
 set -euo pipefail
 cd /opt/firm
 make setup
-if [ -f ~/.ray/auth_token ]; then chmod 600 ~/.ray/auth_token; fi
+mkdir -p ~/.ray
+install -m 600 /opt/firm-token ~/.ray/auth_token
 # Ray's launcher runs `ray` through ~/.bashrc; the first line counts, since some files return early.
 line='export PATH=/opt/firm/.venv/bin:$PATH RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 # firm'
 touch ~/.bashrc

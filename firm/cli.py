@@ -12,7 +12,7 @@ from firm.errors import FirmError, ReplayDiverged
 if TYPE_CHECKING:
     from firm.bus.replay import Replayed
     from firm.config import Settings
-    from firm.events.record import EventStore
+    from firm.events.record import LogReader
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -78,7 +78,7 @@ def _same_code(recorded: str) -> None:
 
 
 def _replay_local(
-    store: "EventStore", settings: "Settings", _arguments: argparse.Namespace, recompute: bool
+    store: "LogReader", settings: "Settings", _arguments: argparse.Namespace, recompute: bool
 ) -> "Replayed":
     from firm.bus.replay import replay
     from firm.local import LocalCrew
@@ -88,7 +88,7 @@ def _replay_local(
 
 
 def _replay_ray(
-    store: "EventStore", settings: "Settings", arguments: argparse.Namespace, recompute: bool
+    store: "LogReader", settings: "Settings", arguments: argparse.Namespace, recompute: bool
 ) -> "Replayed":
     from firm.actors.cluster import connect, disconnect
     from firm.actors.replay import replay_on_ray
@@ -115,6 +115,36 @@ def _graph(_arguments: argparse.Namespace) -> int:
 
     print(draw())
     return 0
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from firm.backtest import backtest
+    from firm.config import load_settings
+    from firm.report.write import write_report
+    from firm.store.keys import Keys
+    from firm.store.memory import MemoryStore
+    from firm.store.sqlite import SqliteStore
+
+    settings = load_settings(arguments.config, arguments.set)
+    days = arguments.days or (None if arguments.data else settings.simulation.days)
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    store = SqliteStore.open(arguments.directory, Keys.load()) if arguments.keep else MemoryStore()
+    try:
+        backtest(settings, store, arguments.data, days, _days())
+        write_report(store, arguments.directory)
+    finally:
+        store.close()
+    print(arguments.directory / "report.html")
+    return 0
+
+
+def _days() -> Callable[[int], None]:
+    """The day the backtest has reached, on a terminal."""
+    from datetime import UTC, datetime
+
+    if not sys.stderr.isatty():
+        return lambda _at: None
+    return lambda at: print(f"\r{datetime.fromtimestamp(at / 1e9, UTC):%Y-%m-%d}", end="", file=sys.stderr)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -191,6 +221,12 @@ def parser() -> argparse.ArgumentParser:
     replayed = command("replay", _replay, "re-run every agent from the recorded inputs, compare every output")
     replayed.add_argument("--runner", choices=("local", "ray"), default="local")
     replayed.add_argument("--signal-replicas", type=int, default=2)
+    backtested = command("backtest", _backtest, "the firm in one thread on a data file; report into DIR")
+    backtested.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
+    backtested.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    backtested.add_argument("--data", type=Path, default=None)
+    backtested.add_argument("--days", type=int, default=None)
+    backtested.add_argument("--keep", action="store_true", help="keep the log in DIR, to verify and replay")
     command("report", _report, "write summary.json and report.html again")
     command("graph", _graph, "who hears and says what, from the type hints", directory=False)
     _operating(command("kill", _kill, "halt trading at once", directory=False), "reason")

@@ -49,7 +49,7 @@ class Broker(Section):
 
 
 class Simulation(Section):
-    """The simulated gateway: its cash and account, how its clock runs, and how much of the sample it plays."""
+    """The simulated gateway: cash and account, how its clock runs, how much of the sample it plays."""
 
     cash_usd: PositiveDecimal
     account: str
@@ -229,7 +229,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
 
 
 def parse_settings(content: dict[str, Any], source: str) -> Settings:
-    """Check a configuration that was already read; errors name each key, what was needed and what was found."""
+    """Check a configuration that was already read; errors name each key, what was needed and found."""
     try:
         return Settings.model_validate(content)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from firm.bus.relay import seat_of
 from firm.config import Settings, parse_settings
 from firm.errors import StoreError
 from firm.events import CODEC
-from firm.events.record import EventStore
+from firm.events.record import LogReader
 from firm.events.system import RunStarted
 
 AGENTS: tuple[type[Agent], ...] = (Bookkeeper, Risk, Cio, Compliance, Execution)
@@ -75,7 +75,7 @@ def agent_names() -> Sequence[str]:
     return [agent.name for agent in AGENTS]
 
 
-def recorded_settings(store: EventStore) -> tuple[RunStarted, Settings]:
+def recorded_settings(store: LogReader) -> tuple[RunStarted, Settings]:
     """What a log was run with: its first entry, and the settings in it (those that decisions depend on)."""
     records = store.read(limit=1)
     if not records:

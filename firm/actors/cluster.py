@@ -8,7 +8,6 @@ from firm.config import Cluster
 from firm.errors import FirmError
 from firm.numeric_env import numeric_environment
 
-
 KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
 """Workers between two risk runs are kept: a fresh one would compile its kernels first. See deploy/env.sh."""
 

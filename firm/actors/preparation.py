@@ -11,6 +11,7 @@ from typing import Any
 import firm
 from firm.actors.plan import GatewayAddress, RunPlan
 from firm.actors.view import View
+from firm.backtest import SCHEMA
 from firm.broker.control import SimulatorControl
 from firm.bus.schedule import decision_times
 from firm.config import Settings, load_settings, parse_settings
@@ -22,7 +23,6 @@ from firm.gateway_sim.process import launch_gateway
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.tape.calendar import nyse_schedule
 
-SCHEMA = 1
 LEI = re.compile(r"[A-Z0-9]{18}[0-9]{2}")
 YEARS_AHEAD = 2
 

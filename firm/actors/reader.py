@@ -18,7 +18,8 @@ from firm.ops.status import Status
 from firm.report.summary import Summary
 from firm.report.write import write_report
 from firm.store.keys import Keys
-from firm.store.sqlite import SqliteReader, SqliteStore
+from firm.store.reading import SqliteReader
+from firm.store.sqlite import SqliteStore
 
 DISK_BYTES_MIN: Final = 64 * 1024 * 1024
 """Less free disk than this counts as not writable: the log must never be the one to find out."""
@@ -129,4 +130,6 @@ def _bus_alive(lock: Path) -> bool | None:
         return None
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # another user's process, but a process
     return True

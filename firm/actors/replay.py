@@ -11,7 +11,7 @@ from firm.actors.host import Host
 from firm.actors.signal_seat import SignalSeat
 from firm.bus.replay import Replayed, replay
 from firm.config import Settings
-from firm.events.record import EventStore
+from firm.events.record import LogReader
 from firm.roster import agent_names, rules
 
 
@@ -31,7 +31,7 @@ def replay_actors(settings: Settings, replicas: int) -> Iterator[tuple[dict[str,
 
 
 def replay_on_ray(
-    store: EventStore,
+    store: LogReader,
     settings: Settings,
     replicas: int,
     *,

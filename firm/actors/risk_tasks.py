@@ -14,7 +14,6 @@ from firm.risk.run import Shard, conclude, measure, plan
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.risk_kernels.tail import Tail
 
-
 WARM_HOLD_S, WARM_ROUNDS_MAX = 0.5, 5
 
 

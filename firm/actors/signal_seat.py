@@ -28,8 +28,13 @@ class SignalSeat:
         """`settings`: the whole configuration as JSON."""
         self._agents = {agent.name: agent for agent in hire_signals(Settings.model_validate_json(settings))}
 
-    def answer(self, agent: str, units: Sequence[str], base: MarketWindow, delta: WindowDelta) -> list[bytes]:
-        """One encoded signal a unit, in the order asked. `base` comes from shared memory, read-only."""
+    def answer(
+        self, agent: str, units: Sequence[str], base: MarketWindow, delta: WindowDelta
+    ) -> list[bytes | None]:
+        """One encoded signal a unit, in the order asked, None where the agent failed.
+
+        `base` comes from shared memory, read-only.
+        """
         window = MarketWindow(
             base.symbols,
             np.concatenate([base.times[delta.skip :], delta.times]),

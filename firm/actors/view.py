@@ -80,9 +80,8 @@ class View:
             "orders": f"{summary['orders_proposed']:,} proposed, {sum(refused.values()):,} refused, "
             f"{summary['orders_sent']:,} sent, {summary['fills']:,} fills",
             "refusals": ", ".join(f"{n:,} {reason}" for reason, n in refused.items()) or "none",
-            "equity": f"{summary['final_equity']:,.2f} USD (realised {summary['realized_pnl']:,.2f}, "
-            f"drawdown {summary['max_drawdown']:.1%})",
-            "VaR 99 %": f"{summary['var_99'] or 0:,.0f} USD, one day, Monte Carlo",
+            "equity": _equity(summary),
+            "VaR 99 %": _var(summary["var_99"]),
             "tick to order": _latency(summary["tick_to_order_ms"]),
             "books": "agree with the broker's"
             if summary["books_agree"]
@@ -97,6 +96,19 @@ class View:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def _equity(summary: dict[str, Any]) -> str:
+    if summary["final_equity"] is None:
+        return "never marked"
+    return (
+        f"{summary['final_equity']:,.2f} USD (realised {summary['realized_pnl']:,.2f}, "
+        f"drawdown {summary['max_drawdown']:.1%})"
+    )
+
+
+def _var(amount: float | None) -> str:
+    return "not measured" if amount is None else f"{amount:,.0f} USD, one day, Monte Carlo"
 
 
 def _latency(measured: dict[str, float] | None) -> str:

@@ -48,7 +48,6 @@ Note: TypeAlias = (
     InstrumentsResolved
     | MarketData
     | SessionsLoaded
-    | OrderSubmitted
     | OrderAccepted
     | OrderUnknown
     | TradingRearmed
@@ -56,7 +55,9 @@ Note: TypeAlias = (
     | BrokerDisconnected
     | Reconciled
 )
-Heard: TypeAlias = OrderCleared | ScheduledTick | OrderFilled | End | Stop | CycleAborted | Note
+Heard: TypeAlias = (
+    OrderCleared | OrderSubmitted | ScheduledTick | OrderFilled | End | Stop | CycleAborted | Note
+)
 Said: TypeAlias = TimerRequested | OrderSubmitted | OrderCancelRequested | ExecutionRefused | OrderDone
 
 
@@ -74,7 +75,7 @@ class Execution:
 
     Waiting is a `TimerRequested`, one for each moment, however many slices are due then; `parent_seq` names
     the first order that wanted it. A child is named by the seq of its `OrderSubmitted`, which Execution
-    hears like everyone else.
+    hears like everyone else; if trading was halted meanwhile, it is then cancelled.
     """
 
     name: ClassVar[str] = "execution"
@@ -83,7 +84,6 @@ class Execution:
             InstrumentsResolved,
             MarketData,
             SessionsLoaded,
-            OrderSubmitted,
             OrderAccepted,
             OrderUnknown,
             TradingRearmed,
@@ -122,6 +122,8 @@ class Execution:
                 said = self._send_due(entry.at, list(self._orders.values()))
             case ScheduledTick():
                 pass
+            case OrderSubmitted(order_seq=order_seq):
+                said = self._named(entry.seq, order_seq)
             case OrderFilled() as report:
                 said = self._filled(report)
             case OrderCanceled() | OrderExpired() | BrokerRejected() | OrderNotAccepted() as end:
@@ -141,9 +143,6 @@ class Execution:
                 self._market.note(at, note)
             case SessionsLoaded(sessions=sessions):
                 self._sessions = sessions
-            case OrderSubmitted(order_seq=order_seq):
-                self._orders[order_seq].name_next(seq)
-                self._parents[seq] = order_seq
             case OrderAccepted() | OrderUnknown():
                 pass  # open before, open after
             case TradingRearmed():
@@ -211,6 +210,13 @@ class Execution:
             return f"{len(self._breaks)} unresolved breaks since the order was approved: {self._breaks[0]}"
         return None
 
+    def _named(self, child_seq: int, order_seq: int) -> list[Said]:
+        parent = self._orders[order_seq]
+        parent.name_next(child_seq)
+        self._parents[child_seq] = order_seq
+        # Said in the cycle of a halt, before it was heard: the halt could not call the child by its name.
+        return [] if self._halted is None else self._cancel(parent, self._halted)
+
     def _filled(self, report: OrderFilled) -> list[Said]:
         parent = self._parent_of(report.child_seq)
         if parent is None:
@@ -244,12 +250,17 @@ class Execution:
         for parent in list(self._orders.values()):
             parent.planned = []
             parent.last_word = f"halted: {reason}"
-            for child_seq, child in parent.children.items():
-                if child.open and not child.cancel_requested:
-                    child.cancel_requested = True
-                    self._messages += 1
-                    said.append(OrderCancelRequested(child_seq, reason))
+            said += self._cancel(parent, reason)
             said += self._finish(parent)
+        return said
+
+    def _cancel(self, parent: WorkingOrder, reason: str) -> list[Said]:
+        said: list[Said] = []
+        for child_seq, child in parent.children.items():
+            if child.open and not child.cancel_requested:
+                child.cancel_requested = True
+                self._messages += 1
+                said.append(OrderCancelRequested(child_seq, reason))
         return said
 
     def _finish(self, parent: WorkingOrder) -> list[Said]:

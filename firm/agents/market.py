@@ -1,4 +1,4 @@
-"""What the firm knows of the market: the last quotes, and the closes at each decision. A fold anyone may keep."""
+"""What the firm knows of the market, as a fold: the last quotes, and the closes at each decision."""
 
 from typing import TypeAlias
 

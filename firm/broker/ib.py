@@ -17,6 +17,7 @@ from firm.broker.latch import Latch
 from firm.broker.memory import remember
 from firm.broker.pacer import Pacer
 from firm.broker.pump import Pump, check_account
+from firm.broker.stopwatch import Stopwatch
 from firm.broker.turns import LiveTurns, SteppedTurns, Turns
 from firm.broker.universe import DAY_BAR, history, resolve
 from firm.bus.gateway import CommandBatch, Page
@@ -124,9 +125,15 @@ class IbGateway:
         found = remember(session, memory)
         arrived = asyncio.Event()
         pacer = Pacer(on=self._clock != "stepped")
-        connection = Connection(self._broker, pacer, arrived.set)
+        stopwatch = Stopwatch()
+
+        def news() -> None:
+            stopwatch.arrived()
+            arrived.set()
+
+        connection = Connection(self._broker, pacer, news)
         answer_ms = self._broker.request_timeout_ms
-        self._pump = pump = Pump(session, connection, Latch(self._latch), pacer, answer_ms)
+        self._pump = pump = Pump(session, connection, Latch(self._latch), pacer, answer_ms, stopwatch)
         control = None if self._control is None else ControlStream(*self._control)
         self._turns = _turns(self._clock, pump, control, arrived)
         at = await self._turns.begin()
@@ -174,7 +181,9 @@ class IbGateway:
         await asyncio.gather(*left, return_exceptions=True)
 
     def _turned(self, at: int, events: Sequence[Event], *, done: bool) -> Page:
-        self._page = Page(self._page.number + 1, max(at, self._page.at), tuple(events), done=done)
+        measured = () if self._pump is None else self._pump.stopwatch.take()
+        at = max(at, self._page.at)
+        self._page = Page(self._page.number + 1, at, tuple(events), done, measured)
         return self._page
 
     def _await(self, work: Coroutine[Any, Any, Answer]) -> Answer:

@@ -14,6 +14,7 @@ from firm.broker.memory import Remembered
 from firm.broker.messages import CancelOrder, Query, Resubscribe
 from firm.broker.pacer import Pacer
 from firm.broker.quotes import QuoteBoard
+from firm.broker.stopwatch import Stopwatch
 from firm.broker.waiting import within
 from firm.domain.instrument import Instrument
 from firm.errors import GatewayClosed, GatewayError
@@ -30,10 +31,17 @@ class Pump:
     """One session on one connection."""
 
     def __init__(
-        self, session: IbSession, connection: Connection, latch: Latch, pacer: Pacer, answer_ms: int
+        self,
+        session: IbSession,
+        connection: Connection,
+        latch: Latch,
+        pacer: Pacer,
+        answer_ms: int,
+        stopwatch: Stopwatch,
     ) -> None:
         """`answer_ms`: an order that nothing was heard of for so long is unknown."""
         self.session, self.connection, self.latch = session, connection, latch
+        self.stopwatch = stopwatch
         self.outbox: list[Event] = []
         self.board = QuoteBoard(())
         self._instruments: Sequence[Instrument] = ()
@@ -55,6 +63,7 @@ class Pump:
         """Reports in order of arrival, then the market; the outbox is empty afterwards."""
         self.drain()
         events = (*self.outbox, *self.board.take())
+        self.stopwatch.taken()
         self.outbox.clear()
         return events
 
@@ -167,6 +176,7 @@ class Pump:
         name = session.children.name(session.children[seq])
         try:
             self.connection.place(order_id, name, self._instruments[child.instrument], child)
+            self.stopwatch.sent()
         except GatewayClosed as error:  # it may have been sent: the next reconciliation tells
             self.lost(str(error))
 

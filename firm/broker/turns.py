@@ -65,6 +65,7 @@ class SteppedTurns:
                 await pump.answered(self._arrived)
             await pump.answer_wants()
             if until is None or until > self._at:
+                pump.stopwatch.restart()
                 self._at, self._done = await self._control.step(until)
                 await pump.connection.fence()
                 await pump.answer_wants()

@@ -22,7 +22,7 @@ from firm.errors import AgentFault
 from firm.events import CODEC, Event, Origin, Record, encode
 from firm.events.market import HistoryLoaded, MarketData
 from firm.events.orders import OrderCancelRequested, OrderSubmitted
-from firm.events.record import EventStore
+from firm.events.record import LogReader
 from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
 from firm.events.scheduled import Occasion, ScheduledTick
 from firm.events.signals import BarrierClosed, Signal
@@ -60,7 +60,7 @@ class Rules:
 class Cycle:
     """Runs cycles one after another. State: the inboxes, the market window, the halt latch, the schedule."""
 
-    def __init__(self, rules: Rules, crew: Crew, history: EventStore) -> None:
+    def __init__(self, rules: Rules, crew: Crew, history: LogReader) -> None:
         """`history` is where the log is read again when an agent must be rebuilt."""
         self._rules = rules
         self._crew = crew

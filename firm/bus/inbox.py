@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from firm.bus.relay import Seat, Stage
 from firm.events import Record
-from firm.events.record import EventStore
+from firm.events.record import LogReader
 from firm.events.scheduled import ScheduledTick
 from firm.events.signals import BarrierClosed
 from firm.events.system import CycleAborted, EntrySkipped
@@ -15,7 +15,7 @@ _MOMENTS = frozenset({ScheduledTick.KIND, BarrierClosed.KIND})
 class Inboxes:
     """One queue an agent. The unheard entries of an agent are always a suffix of all it listens to."""
 
-    def __init__(self, seats: Iterable[Seat], history: EventStore) -> None:
+    def __init__(self, seats: Iterable[Seat], history: LogReader) -> None:
         """`history` is read only to tell an agent again what it had heard."""
         self._seats = {seat.name: seat for seat in seats}
         self._history = history
@@ -75,7 +75,10 @@ class Inboxes:
             return
         del self._poisoned[name]
         passed = _MOMENTS & self._seats[name].answers
-        self._skipped[name] |= {skipped.skipped_seq, *(r.seq for r in self._unheard[name] if r.kind in passed)}
+        self._skipped[name] |= {
+            skipped.skipped_seq,
+            *(r.seq for r in self._unheard[name] if r.kind in passed),
+        }
         self._unheard[name] = [old for old in self._unheard[name] if old.seq not in self._skipped[name]]
 
     def heard_to(self, name: str) -> int:

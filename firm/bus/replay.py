@@ -11,7 +11,7 @@ from firm.bus.log import Log
 from firm.bus.recorded import cycle_starts, recorded_batch
 from firm.errors import ReplayDiverged
 from firm.events import Origin, Record
-from firm.events.record import EventStore
+from firm.events.record import LogReader
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Replayed:
 
 
 def replay(
-    store: EventStore, rules: Rules, crew: Crew, progress: Callable[[int, int], None] = lambda _a, _b: None
+    store: LogReader, rules: Rules, crew: Crew, progress: Callable[[int, int], None] = lambda _a, _b: None
 ) -> Replayed:
     """Live the whole log again. `progress` is told (entries done, entries in all) after each cycle.
 

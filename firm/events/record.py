@@ -30,8 +30,8 @@ class Record(NamedTuple):
     payload: bytes
 
 
-class EventStore(Protocol):
-    """Where the log is kept: one writer, append only, a batch is there wholly or not at all."""
+class LogReader(Protocol):
+    """A log that can be read."""
 
     @property
     def last_seq(self) -> int:
@@ -40,6 +40,15 @@ class EventStore(Protocol):
     @property
     def head(self) -> bytes:
         """The chain hash of the newest entry, 32 bytes."""
+
+    def read(
+        self, since: int = 0, limit: int | None = None, kinds: Collection[int] | None = None
+    ) -> list[Record]:
+        """The entries after `since`, oldest first, at most `limit`, only of `kinds`; a gap is StoreError."""
+
+
+class EventStore(LogReader, Protocol):
+    """Where the log is kept: one writer, append only, a batch is there wholly or not at all."""
 
     @property
     def epoch(self) -> int:
@@ -50,14 +59,6 @@ class EventStore(Protocol):
 
         Raises StoreError if they do not follow `last_seq` without a gap, StaleEpoch if a newer writer took
         over.
-        """
-
-    def read(
-        self, since: int = 0, limit: int | None = None, kinds: Collection[int] | None = None
-    ) -> list[Record]:
-        """Return the entries after `since`, oldest first, at most `limit`, only of `kinds`.
-
-        StoreError if an entry in between is missing.
         """
 
     def operation(self, name: str, value: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from firm.events import Record
+from firm.events.record import LogReader
 from firm.report.html import render
 from firm.report.summary import Summary
 
@@ -13,25 +13,23 @@ from firm.report.summary import Summary
 class Operated(Protocol):
     """An operation noted beside the log."""
 
-    name: str
-    value: object
-
-
-class Readable(Protocol):
-    """A log that can be read, with the operations noted beside it."""
+    @property
+    def name(self) -> str:
+        """What was noted."""
 
     @property
-    def head(self) -> bytes:
-        """The chain hash of the newest entry."""
+    def value(self) -> object:
+        """How much."""
 
-    def read(self, since: int = 0) -> list[Record]:
-        """The entries after `since`."""
+
+class OperatedLog(LogReader, Protocol):
+    """A log that can be read, with the operations noted beside it."""
 
     def operations(self) -> Sequence[Operated]:
         """What was measured."""
 
 
-def write_report(store: Readable, directory: Path) -> None:
+def write_report(store: OperatedLog, directory: Path) -> None:
     """Write both files into `directory`, each replaced as a whole."""
     summary = Summary()
     for record in store.read():

@@ -35,7 +35,7 @@ class Tail:
     scenarios: int
 
 
-class TailTooShort(ValueError):  # noqa: N818  # named like the firm's own errors
+class TailTooShort(ValueError):  # named like the firm's own errors
     """A shard returned too few scenarios to prove the merged tail.
 
     `shards` are the positions of the parts to ask again; asking each for `k` is always enough.

@@ -87,12 +87,12 @@ class KillingMethod:
 
 def test_every_actor_killed_once_in_mid_call_changes_nothing():
     with replay_actors(CONFIG, 2) as (hosts, seats):
-        hosts = {name: Assassin(host) for name, host in hosts.items()}
-        seats = [Assassin(seat) for seat in seats]
-        crew = RayCrew(hosts, seats, risk_shards=2)
+        chain = {name: Assassin(host) for name, host in hosts.items()}
+        signals = [Assassin(seat) for seat in seats]
+        crew = RayCrew(chain, signals, risk_shards=2)
 
         replayed = replay(recorded(), rules(CONFIG), crew)
 
         assert replayed.head == recorded().head
-        for victim in (*hosts.values(), *seats):
+        for victim in (*chain.values(), *signals):
             assert victim.new_pid() != victim.pid

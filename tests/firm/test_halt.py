@@ -112,7 +112,9 @@ def test_halting_twice_adds_nothing_and_rearming_without_a_halt_changes_nothing(
     assert len(whole_firm.events(twice, OperatorHaltRequested)) == 3
     assert len(whole_firm.events(twice, OrderCancelRequested)) == 17
     assert whole_firm.events(rearmed, TradingHalted, TradingRearmed) == []
-    assert whole_firm.events(rearmed, OrderSubmitted) == whole_firm.events(play(), OrderSubmitted)
+    assert [e.child for e in whole_firm.events(rearmed, OrderSubmitted)] == [
+        e.child for e in whole_firm.events(play(), OrderSubmitted)
+    ]
     assert [type(e) for e in whole_firm.events(both, TradingHalted, TradingRearmed)] == [
         TradingHalted,
         TradingRearmed,
@@ -140,7 +142,7 @@ def test_a_halt_survives_the_restart_of_the_firm(cycles: int):
 
 def test_what_is_sent_in_the_very_cycle_of_a_halt_is_cancelled_as_soon_as_it_has_a_name():
     # Decisions every half hour meet the timers of the slices: the halt comes after the slice was sent.
-    log = told("schedule.decide=1800000", "risk.max_daily_loss=0.0005", "execution.twap_interval_ms=1800000")
+    log = told("schedule.decide=1800000", "risk.max_daily_loss=0.00022", "execution.twap_interval_ms=1800000")
     (halt,) = seqs(log, TradingHalted)
     at = log.read(since=halt - 1, limit=1)[0].at
     together = [record.seq for record, _ in said(log, OrderSubmitted) if record.at == at]
