@@ -1,4 +1,4 @@
-"""The whole firm on a stage: agents that fall ill, go deaf or twist their words, and a market that surprises."""
+"""The whole firm on a stage: agents that fall ill, go deaf or twist words, and a market that surprises."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from firm.events.orders import OrderProposed, OrderSubmitted
 from firm.events.record import EventStore
 from firm.events.risk import RiskRunFailed
 from firm.events.signals import LateAnswer
-from firm.events.system import CycleKind, CycleOpened
+from firm.events.system import CycleAborted, CycleKind, CycleOpened, EntrySkipped, OperatorRearmRequested
 from firm.local import LocalCrew
 from firm.local_broker import LocalBroker
 from firm.roster import hire
 from firm.store.memory import MemoryStore
 from firm.tape.tape import Tape
 
-MINUTE = 60 * 10**9
+MINUTE, HOUR = 60 * 10**9, 3600 * 10**9
 BASE = (
     *whole_firm.QUICK,
     "execution.twap_slices=2",
@@ -39,6 +39,9 @@ Change = Callable[[type[Agent]], type[Agent]]
 """How an agent is not itself: its class, with `handle` in other hands."""
 Bend = Callable[[int, Event], Event | None]
 """What becomes of something the broker reports at a time (ns UTC); None: it is not reported."""
+
+Story = dict[int, Sequence[Event]]
+"""What else is reported, by the time (ns UTC) from which it may be."""
 
 
 def handled(cls: type[Agent], handle: Callable[[Any, Entry[Any]], Sequence[Event]]) -> type[Agent]:
@@ -211,6 +214,24 @@ def play(
     while firm.step():
         pass
     return log
+
+
+def nursed(name: str, fails: Callable[[Entry[Any]], bool], *overrides: str) -> tuple[MemoryStore, Story]:
+    """A run in which an agent always fails on some entries, and the story a named person adds to it.
+
+    About an hour after each abort the agent may skip the entry, and with the page after that trading is
+    re-armed. The story is found by running the firm up to each next abort.
+    """
+    story: Story = {}
+    while True:
+        log = play(*overrides, changes={name: ill(fails)}, story=lambda s: StageBroker(s, story))
+        aborted = log.read(kinds={CycleAborted.KIND})
+        if len(aborted) == len(story) // 2:
+            return log, story
+        event = CODEC.event(aborted[-1])
+        later = aborted[-1].at + 61 * MINUTE
+        story[later] = [EntrySkipped(name, event.failed_seq, "Ada Lovelace", "known to be harmless")]
+        story[later + 30 * MINUTE] = [OperatorRearmRequested("Ada Lovelace", f"{name} is well again")]
 
 
 def decisions(log: EventStore) -> list[tuple[int, int]]:

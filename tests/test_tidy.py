@@ -31,6 +31,8 @@ LONG_FUNCTIONS: dict[str, int] = {}
 BIG_CLASSES: dict[str, int] = {}
 FAULT_BORDERS: dict[str, int] = {
     "firm/bus/relay.py": 1,  # whatever an agent's own code raises becomes an AgentFault, which halts trading
+    "firm/bus/opinion.py": 1,  # whatever a strategy raises leaves its unit unanswered: unknown, not flat
+    "firm/actors/supervisor.py": 1,  # the end of the line: the error becomes the reason why the firm ended
 }
 
 

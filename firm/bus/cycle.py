@@ -26,7 +26,14 @@ from firm.events.record import LogReader
 from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
 from firm.events.scheduled import Occasion, ScheduledTick
 from firm.events.signals import BarrierClosed, Signal
-from firm.events.system import CycleAborted, CycleKind, CycleOpened, EntrySkipped, InstrumentsResolved
+from firm.events.system import (
+    CycleAborted,
+    CycleKind,
+    CycleOpened,
+    EntrySkipped,
+    InstrumentsResolved,
+    TradingHalted,
+)
 
 BEFORE_SIGNALS = ("bookkeeper", "risk")
 CHAIN = ("cio", "risk", "compliance", "execution")
@@ -268,3 +275,5 @@ class Cycle:
                 self._inboxes.poison(_decoded(record, CycleAborted))
             case EntrySkipped.KIND:
                 self._inboxes.skip(_decoded(record, EntrySkipped))
+            case TradingHalted.KIND:
+                self._inboxes.halt()

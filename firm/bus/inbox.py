@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from firm.bus.relay import Seat, Stage
 from firm.events import Record
+from firm.events.orders import OrderCleared, OrderProposed, OrderSubmitted
 from firm.events.record import LogReader
 from firm.events.scheduled import ScheduledTick
 from firm.events.signals import BarrierClosed
 from firm.events.system import CycleAborted, EntrySkipped
 
 _MOMENTS = frozenset({ScheduledTick.KIND, BarrierClosed.KIND})
+_ACTIONS = frozenset({OrderProposed.KIND, OrderSubmitted.KIND})
 
 
 class Inboxes:
@@ -20,7 +22,7 @@ class Inboxes:
         self._seats = {seat.name: seat for seat in seats}
         self._history = history
         self._unheard: dict[str, list[Record]] = {name: [] for name in self._seats}
-        self._poisoned: dict[str, int] = {}
+        self._poisoned: dict[str, tuple[int, int]] = {}
         self._skipped: dict[str, set[int]] = {name: set() for name in self._seats}
         self._last_seq = 0
 
@@ -63,23 +65,38 @@ class Inboxes:
 
     def poison(self, aborted: CycleAborted) -> None:
         """An agent failed twice: it is not called until a named person lets it skip the entry."""
-        self._poisoned[aborted.stage] = aborted.failed_seq
+        self._poisoned[aborted.stage] = (aborted.failed_seq, self._last_seq)
 
     def skip(self, skipped: EntrySkipped) -> None:
         """Let an agent pass over the entry it cannot digest; skipping anything else changes nothing.
 
-        Of what it missed, the moments it would have acted upon have passed: it does not hear them any more.
+        The moments it missed have passed, and what was cleared in the cycle it aborted counts as refused: it
+        does not hear of these any more.
         """
         name = skipped.agent
-        if self._poisoned.get(name) != skipped.skipped_seq:
+        failed, aborted = self._poisoned.get(name, (0, 0))
+        if failed != skipped.skipped_seq:
             return
         del self._poisoned[name]
-        passed = _MOMENTS & self._seats[name].answers
-        self._skipped[name] |= {
-            skipped.skipped_seq,
-            *(r.seq for r in self._unheard[name] if r.kind in passed),
-        }
-        self._unheard[name] = [old for old in self._unheard[name] if old.seq not in self._skipped[name]]
+        late = [r.seq for r in self._unheard[name] if r.kind == OrderCleared.KIND and r.seq <= aborted]
+        self._leave_out(name, {failed, *late, *self._missed(name)})
+
+    def halt(self) -> None:
+        """Trading is halted: who proposes or sends does not hear of the moments before it any more.
+
+        Whoever is ill keeps them until it may skip, lest the entry it failed on is lost among them.
+        """
+        for name, seat in self._seats.items():
+            if seat.says & _ACTIONS and name not in self._poisoned:
+                self._leave_out(name, self._missed(name))
+
+    def _missed(self, name: str) -> set[int]:
+        moments = _MOMENTS & self._seats[name].answers
+        return {record.seq for record in self._unheard[name] if record.kind in moments}
+
+    def _leave_out(self, name: str, seqs: set[int]) -> None:
+        self._skipped[name] |= seqs
+        self._unheard[name] = [record for record in self._unheard[name] if record.seq not in seqs]
 
     def heard_to(self, name: str) -> int:
         """The last seq of which the agent has heard everything that it listens to."""

@@ -150,7 +150,7 @@ class PriceCollar:
         if facts.at - facts.quoted_at > self._max_age_ms * NS_PER_MS:
             age_ms = (facts.at - facts.quoted_at) / NS_PER_MS
             return (
-                f"price collar: the quote of {symbol} is {age_ms:.15g} ms old, limit is {self._max_age_ms} ms"
+                f"price collar: the quote of {symbol} is {age_ms:.9g} ms old, limit is {self._max_age_ms} ms"
             )
         distance = abs(order.reference_price - facts.mid)
         if distance > self._collar * facts.mid:

@@ -70,7 +70,7 @@ class Validity:
         if moment.at <= order.valid_until:
             return None
         late_ms = (moment.at - order.valid_until) / NS_PER_MS
-        return f"validity: the clearance ran out {late_ms:.15g} ms ago"
+        return f"validity: the clearance ran out {late_ms:.9g} ms ago"
 
 
 class Session:
@@ -100,7 +100,7 @@ class QuoteAge:
         age_ns = moment.at - moment.quoted_at
         if age_ns <= self._max_age_ms * NS_PER_MS:
             return None
-        return f"quote: the last quote is {age_ns / NS_PER_MS:.15g} ms old, limit is {self._max_age_ms} ms"
+        return f"quote: the last quote is {age_ns / NS_PER_MS:.9g} ms old, limit is {self._max_age_ms} ms"
 
 
 class Quantity:
