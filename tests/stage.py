@@ -27,11 +27,35 @@ from firm.tape.tape import Tape
 MINUTE, HOUR = 60 * 10**9, 3600 * 10**9
 BASE = (
     *whole_firm.QUICK,
-    "execution.twap_slices=2",
+    "schedule.decide=session_close",
+    "simulation.cash_usd=1000000",
+    "simulation.history_bars=504",
+    "signals.momentum={lookback_bars: 126, skip_bars: 5, volatility_bars: 60}",
+    "barrier.quorum=0.5",
+    "cio.gross_target=1.2",
+    "cio.max_weight=0.12",
+    "cio.min_trade_usd=10000",
+    "risk.max_portfolio_var=35000",
+    "risk.max_position_var=8000",
+    "risk.max_leverage=1.5",
+    "risk.max_position_weight=0.15",
+    "risk.max_drawdown=0.2",
+    "risk.max_daily_loss=0.05",
+    "risk.var.history_bars=500",
+    "risk.var.min_history_bars=250",
     "compliance.restricted=[]",
     "compliance.price_collar=0.1",
+    "compliance.max_order_value_usd=150000",
+    "compliance.max_order_quantity=20000",
+    "compliance.max_quote_age_ms=27000000",
+    "compliance.cleared_for_ms=432000000",
+    "execution.default_algo=twap",
+    "execution.max_slippage_bps=25",
+    "execution.twap_slices=2",
+    "execution.twap_interval_ms=3600000",
+    "execution.max_messages_per_cycle=200",
 )
-"""A quick firm that nothing stands in the way of: each test tightens one thing."""
+"""A quick firm with figures of its own, which nothing stands in the way of: each test tightens one thing."""
 TAPE = whole_firm.sample(3)
 OPEN, CLOSE = TAPE.sessions.opens, TAPE.sessions.closes
 

@@ -78,8 +78,19 @@ class EventBus:
         """Compile the risk kernels on the workers: on ours, since Ray gives each detached actor its own."""
         warm_workers(plan.config().cluster.num_cpus, plan.started.fingerprint)
 
+    def __init__(self) -> None:
+        self._ended_at: int | None = None
+
     def run(self, plan: RunPlan) -> int:
-        """Drive the firm until it shuts down; the last seq of the log. Resumes where the log ends."""
+        """Drive the firm until it shuts down; the last seq of the log. Resumes where the log ends.
+
+        A second call after the end (of a supervisor that lost the first one's answer) changes nothing.
+        """
+        if self._ended_at is None:
+            self._ended_at = self._drive(plan)
+        return self._ended_at
+
+    def _drive(self, plan: RunPlan) -> int:
         settings = plan.config()
         store = _open_when_free(plan)
         namespace = settings.cluster.namespace

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import ray
 
@@ -18,6 +19,7 @@ from firm.config import Settings
 from firm.ops.wishes import request_stop
 
 WATCH_EVERY_S = 0.5
+SUPERVISOR = "supervisor"
 
 
 class Interrupt:
@@ -37,21 +39,21 @@ class Interrupt:
 def run(arguments: argparse.Namespace) -> int:
     """Run the firm to its end; 0 in good order, 1 if it failed, 130 if it was interrupted twice."""
     settings = prepare_settings(arguments)
-    run_dir = (arguments.run_dir or _new_run_dir()).resolve()
     interrupt = Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     with View(quiet=arguments.quiet) as view:
         try:
-            view.stage(f"run directory {run_dir}")
-            gateway = prepare_gateway(arguments, settings, run_dir, view)
-            view.stage("computing the numeric fingerprint")
-            plan = prepare_plan(settings, run_dir, gateway)
-            view.stage("starting Ray (about 10 s)" if settings.cluster.address is None else "joining Ray")
-            dashboard = cluster.connect(settings.cluster)
-            if dashboard:
-                view.stage(f"Ray dashboard at http://{dashboard}")
-            return _watch(plan, settings, view, interrupt)
+            if settings.cluster.address is not None:
+                _connect(settings, view)
+                if (running := _already_running()) is not None:
+                    plan = ray.get(running.plan.remote())
+                    view.stage(f"the firm is trading already, in {plan.run_dir}: watching it")
+                    return _watch(running, plan, view, interrupt)
+            plan = _prepare(arguments, settings, view)
+            if settings.cluster.address is None:
+                _connect(settings, view)
+            return _watch(_supervise(plan), plan, view, interrupt)
         except KeyboardInterrupt:
             view.stage("interrupted twice: left at once; start again on the same --run-dir to resume")
             return 130
@@ -59,33 +61,64 @@ def run(arguments: argparse.Namespace) -> int:
             cluster.disconnect()
 
 
+def _prepare(arguments: argparse.Namespace, settings: Settings, view: View) -> RunPlan:
+    run_dir = (arguments.run_dir or _new_run_dir()).resolve()
+    view.stage(f"run directory {run_dir}")
+    gateway = prepare_gateway(arguments, settings, run_dir, view)
+    view.stage("computing the numeric fingerprint")
+    return prepare_plan(settings, run_dir, gateway)
+
+
+def _connect(settings: Settings, view: View) -> None:
+    view.stage("starting Ray (about 10 s)" if settings.cluster.address is None else "joining Ray")
+    dashboard = cluster.connect(settings.cluster)
+    if dashboard:
+        view.stage(f"Ray dashboard at http://{dashboard}")
+
+
+def _already_running() -> Any | None:
+    """The supervisor of a firm that trades on this cluster; one that has ended is cleared away."""
+    try:
+        supervisor = ray.get_actor(SUPERVISOR)
+    except ValueError:
+        return None
+    progress, _ = ray.get(supervisor.watch.remote())
+    if not progress.ended:
+        return supervisor
+    ray.kill(supervisor, no_restart=True)
+    return None
+
+
+def _supervise(plan: RunPlan) -> Any:
+    options = {"name": SUPERVISOR, "num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
+    return ray.remote(Supervisor).options(**options).remote(plan)
+
+
 def _new_run_dir() -> Path:
     return Path("runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
-def _watch(plan: RunPlan, settings: Settings, view: View, interrupt: Interrupt) -> int:
-    supervisor = (
-        ray.remote(Supervisor)
-        .options(name="supervisor", num_cpus=0, lifetime="detached", get_if_exists=True)
-        .remote(plan)
-    )
+def _watch(supervisor: Any, plan: RunPlan, view: View, interrupt: Interrupt) -> int:
+    """Follow the firm to its end; 0 in good order, 1 if it failed. On a cluster Ctrl-C only stops watching."""
     ray.get(supervisor.start.remote())
     asked_to_stop = False
     progress = Progress("", ended=False, error=None, restarts=0)
     while not progress.ended:
         if interrupt.count and not asked_to_stop:
-            if settings.cluster.address is not None:
+            if plan.config().cluster.address is not None:
                 view.stage(
-                    "detached: the firm is still trading; `firm stop` ends it, --address auto watches it"
+                    "detached, the firm is still trading: firm stop ends it, --address auto watches it"
                 )
                 return 0
             request_stop(plan.directory, "interrupted by the operator")
             view.stage("shutting down in good order (Ctrl-C again to leave at once)")
             asked_to_stop = True
-        progress, figures = ray.get(supervisor.watch.remote())
-        view.progress(progress.stage, figures)
+        try:
+            progress, figures = ray.get(supervisor.watch.remote())
+            view.progress(progress.stage, figures)
+        except ray.exceptions.ActorUnavailableError:
+            ray.get(supervisor.start.remote())
         time.sleep(WATCH_EVERY_S)
-    ray.get(supervisor.stop.remote(settings.cluster.shutdown_timeout_s))
     ray.kill(supervisor, no_restart=True)
     if progress.error is not None:
         view.failed(progress.error, plan.directory)

@@ -49,7 +49,12 @@ class Supervisor:
         asked = {name: actor.pid.remote() for name, actor in self._actors.items() if name != "bus"}
         return {name: await ref for name, ref in asked.items()}
 
+    async def plan(self) -> RunPlan:
+        """The run it supervises."""
+        return self._plan
+
     async def _live(self) -> None:
+        error: str | None = None
         try:
             self._actors = create_actors(self._plan)
             self._stage("compiling the risk kernels on the workers")
@@ -57,10 +62,14 @@ class Supervisor:
             await self._actors["reader"].start.remote()
             self._stage("connecting to the broker, loading history")
             await self._drive()
+            self._stage("writing the report")
             await self._actors["reader"].conclude.remote()
-            self._progress = self._progress._replace(stage="shut down", ended=True)
-        except Exception as error:  # noqa: BLE001 - the end of the line: whoever asks is told why the firm ended
-            self._progress = self._progress._replace(stage="failed", ended=True, error=_reason(error))
+        except Exception as reason:  # noqa: BLE001 - the end of the line: whoever asks is told why the firm ended
+            error = _reason(reason)
+        self._stage("ending the actors")
+        await self._end()
+        stage = "shut down" if error is None else "failed"
+        self._progress = self._progress._replace(stage=stage, ended=True, error=error)
 
     async def _drive(self) -> None:
         """Run the bus to the end of the run; a bus that dies resumes from the store."""
@@ -73,18 +82,17 @@ class Supervisor:
             else:
                 return
 
-    async def stop(self, timeout_s: float) -> None:
-        """End every actor: ask first, kill who has not ended in time."""
-        if self._watch is not None and not self._progress.ended:
-            self._watch.cancel()
+    async def _end(self) -> None:
+        """End every actor: ask first, kill who has not ended in time; then the simulated gateway."""
+        timeout_s = self._plan.config().cluster.shutdown_timeout_s
         asked = [actor.stop.remote() for name, actor in self._actors.items() if name != "bus"]
         if asked:
             await asyncio.wait([asyncio.ensure_future(_settled(ref)) for ref in asked], timeout=timeout_s)
         for actor in self._actors.values():
             ray.kill(actor, no_restart=True)
-        pid = self._plan.gateway.pid
-        if pid is not None:
-            _terminate(pid)
+        self._actors = {}
+        if self._plan.gateway.pid is not None:
+            _terminate(self._plan.gateway.pid)
 
     def _stage(self, stage: str) -> None:
         self._progress = self._progress._replace(stage=stage)

@@ -22,6 +22,7 @@ from firm.events.system import (
     Reconciled,
     TradingHalted,
 )
+from firm.exchange.reports import ExchangeEvent
 from firm.local_broker import LocalBroker
 from firm.store.memory import MemoryStore
 
@@ -90,7 +91,7 @@ def filled_twice_over(settings: Settings) -> LocalBroker:
     seen: list[OrderFilled] = []
 
     class Generous(StageBroker):
-        def _report(self, report):
+        def _report(self, report: ExchangeEvent) -> list[Event]:
             said = super()._report(report)
             for event in said:
                 if isinstance(event, OrderFilled) and event.instrument == KO and not seen:
@@ -178,7 +179,7 @@ CASES = [
     Case(
         "risk.monte_carlo",
         "monte carlo: the run of this cycle failed: the workers are gone",
-        crew={"risk_fails": lambda cycle: True},
+        crew={"risk_fails": lambda _cycle: True},
         changes={"cio": deaf_to(RiskRunRequested, RiskRunFailed)},
         loose_changes={},
     ),

@@ -1,4 +1,4 @@
-"""Every control of Risk, Compliance and Execution stops an order in the whole firm; loosened, it lets it go."""
+"""Every control of Risk, Compliance and Execution stops an order in the whole firm; loosened, it does not."""
 
 import re
 from decimal import Decimal
@@ -6,10 +6,9 @@ from types import ModuleType
 from typing import TypeAlias
 
 import pytest
-import stage
 import whole_firm
 from controls import CASES, KO, Case
-from stage import play, proposals, submitted
+from stage import proposals, submitted
 
 from firm.compliance import pretrade
 from firm.events.orders import ComplianceRefused, ExecutionRefused, OrderSubmitted, RiskRefused
