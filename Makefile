@@ -20,7 +20,7 @@ test: $(STAMP) ## run the whole test suite
 	$(PY) -m pytest
 
 check: static ## style, types, floors and the fast tests (under three minutes)
-	$(PY) -m pytest -m "not ray and not process"
+	$(PY) -m pytest -n auto -m "not ray and not process"
 
 static: $(STAMP) ## style, types and floors only
 	.venv/bin/ruff format --check .

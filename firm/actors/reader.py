@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from firm.actors.plan import RunPlan
 from firm.errors import StoreError
-from firm.ops.figures import Figures
+from firm.ops.figures import CycleLatency, Figures
 from firm.ops.health import Facts, Tolerances
 from firm.ops.http import OpsServer
 from firm.ops.latch import read_latch
@@ -33,7 +33,8 @@ class Reader:
         self._settings = plan.config()
         self._store: SqliteReader | None = None
         self._summary, self._status = Summary(), Status()
-        self._seq = 0
+        self._seq = self._operations = 0
+        self._latency = CycleLatency()
         self._lock = threading.Lock()
         self._server: OpsServer | None = None
         self._tolerances = Tolerances(
@@ -54,7 +55,8 @@ class Reader:
         """Where the firm is, from the log up to now and from a look at the run directory."""
         with self._lock:
             self._follow()
-            return Snapshot(self._status.view(), Figures.of(self._summary), self._facts(), self._tolerances)
+            figures = Figures.of(self._summary, self._latency.view())
+            return Snapshot(self._status.view(), figures, self._facts(), self._tolerances)
 
     def progress(self) -> dict[str, Any]:
         """The few figures that a person watches."""
@@ -101,6 +103,10 @@ class Reader:
             self._summary.note(record)
             self._status.note(record)
             self._seq = record.seq
+        for operation in self._store.operations(self._operations):
+            self._operations += 1
+            if operation.name == "cycle_ms" and isinstance(operation.value, int | float):
+                self._latency.observe(operation.value / 1000)
 
     def _facts(self) -> Facts:
         directory = self._plan.directory

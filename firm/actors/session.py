@@ -99,7 +99,7 @@ def _new_run_dir() -> Path:
 
 
 def _watch(supervisor: Any, plan: RunPlan, view: View, interrupt: Interrupt) -> int:
-    """Follow the firm to its end; 0 in good order, 1 if it failed. On a cluster Ctrl-C only stops watching."""
+    """Follow the firm to its end; 0 in good order, 1 if it failed. On a cluster Ctrl-C only detaches."""
     ray.get(supervisor.start.remote())
     asked_to_stop = False
     progress = Progress("", ended=False, error=None, restarts=0)

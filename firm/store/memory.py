@@ -57,9 +57,9 @@ class MemoryStore:
         """See EventStore."""
         self._operations.append(Operation(time.time_ns(), self.epoch, name, json.loads(json.dumps(value))))
 
-    def operations(self) -> list[Operation]:
-        """Every operation noted so far, oldest first."""
-        return list(self._operations)
+    def operations(self, since: int = 0) -> list[Operation]:
+        """Every operation noted so far but the first `since`, oldest first."""
+        return self._operations[since:]
 
     def flush(self) -> None:
         """Nothing to do: an operation is kept as soon as it is noted."""

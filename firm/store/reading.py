@@ -82,11 +82,11 @@ class SqliteReader:
                 self._require_all_scanned(since, found[-1].seq if len(found) == limit and found else None)
         return found
 
-    def operations(self) -> list[Operation]:
-        """Every operation stored so far, oldest first."""
+    def operations(self, since: int = 0) -> list[Operation]:
+        """Every operation stored so far but the first `since`, oldest first."""
         with refusing(self._path):
             rows: Any = self._db.execute(
-                "SELECT at_wall_ns, epoch, name, value FROM ops ORDER BY number"
+                "SELECT at_wall_ns, epoch, name, value FROM ops WHERE number > ? ORDER BY number", (since,)
             ).fetchall()
         return [Operation(at, epoch, name, json.loads(value)) for at, epoch, name, value in rows]
 

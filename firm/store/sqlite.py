@@ -149,9 +149,9 @@ class SqliteStore:
                 add_operations(self._db, self._waiting)
             self._waiting.clear()
 
-    def operations(self) -> list[Operation]:
-        """Every stored operation, oldest first; those that wait for a commit are not among them."""
-        return self._reader.operations()
+    def operations(self, since: int = 0) -> list[Operation]:
+        """Every stored operation but the first `since`; those that wait for a commit are not among them."""
+        return self._reader.operations(since)
 
     def sign_head(self) -> Head:
         """Sign the newest entry now, without waiting for the next turn."""

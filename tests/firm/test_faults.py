@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stage
 import whole_firm
-from stage import BASE, CLOSE, OPEN, TAPE, ChangedCrew, StageBroker, ill, nursed, play, proposals
+from stage import BASE, CLOSE, TAPE, ChangedCrew, StageBroker, ill, nursed, play, proposals
 
 from firm.agents.signals.momentum import Momentum
 from firm.agents.signals.signal_agent import MarketWindow
@@ -120,7 +120,7 @@ def test_after_a_named_person_skipped_the_entry_and_rearmed_the_firm_trades_agai
 
 @pytest.mark.parametrize("agent", [*ALWAYS, "bookkeeper"])
 def test_a_log_with_an_abort_replays_with_agents_in_good_health(agent: str):
-    fails = _on(ALWAYS[agent][0]) if agent in ALWAYS else lambda e: _first_fill(e)
+    fails = _on(ALWAYS[agent][0]) if agent in ALWAYS else _first_fill
     log, _ = nursed(agent, fails)
     assert len(whole_firm.events(log, CycleAborted)) == 1
 
@@ -195,7 +195,7 @@ def test_below_the_quorum_only_reducing_orders_are_proposed():
     )
     log, free = play(crew=crew), play()
     start = stage.decisions(log)[1][0]
-    marked = [CODEC.event(r) for r in log.read(since=start, kinds={BookMarked.KIND})][0]
+    marked = CODEC.event(log.read(since=start, limit=1, kinds={BookMarked.KIND})[0])
 
     assert whole_firm.events(log, BarrierClosed)[1].answered == 8
     orders = [p.order for p in proposals(log, 1).values()]
