@@ -1,0 +1,37 @@
+"""A log of every released schema must replay: a decision that changes is a bug, or a line in CHANGELOG.md.
+
+After a change on purpose: python tools/record_replay_log.py tests/replay/schema_1.msgpack
+"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from firm.bus.replay import replay
+from firm.events import Record
+from firm.local import LocalCrew
+from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.roster import recorded_settings, rules
+from firm.store.memory import MemoryStore
+
+LOGS = sorted(Path(__file__).parent.glob("schema_*.msgpack"))
+
+
+def test_there_is_a_recorded_log():
+    assert LOGS
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_a_recorded_log_replays_to_the_last_word(path):
+    store = MemoryStore()
+    store.commit([Record(*row) for row in msgspec.msgpack.decode(path.read_bytes())])
+    started, settings = recorded_settings(store)
+    if started.fingerprint != numeric_fingerprint():
+        pytest.skip("recorded on another kind of machine: floats may differ in the last bit")
+
+    replayed = replay(store, rules(settings), LocalCrew(settings))
+
+    assert replayed.head == store.head
+    assert replayed.recomputed == replayed.recorded
+    assert all(replayed.recorded.values())
