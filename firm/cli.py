@@ -126,7 +126,9 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from firm.store.sqlite import SqliteStore
 
     settings = load_settings(arguments.config, arguments.set)
-    days = arguments.days or (None if arguments.data else settings.simulation.days)
+    days = arguments.days
+    if days is None and arguments.data is None:
+        days = settings.simulation.days
     arguments.directory.mkdir(parents=True, exist_ok=True)
     store = SqliteStore.open(arguments.directory, Keys.load()) if arguments.keep else MemoryStore()
     try:
@@ -165,7 +167,7 @@ def _kill(arguments: argparse.Namespace) -> int:
     from firm.ops.wishes import request_kill
 
     request_kill(arguments.directory, arguments.reason)
-    print("halted: no order leaves any more; `firm rearm` ends it")
+    print(f"halted: no order leaves the firm in {arguments.directory} any more; `firm rearm` ends it")
     return 0
 
 
@@ -251,8 +253,10 @@ def _operating(sub: argparse.ArgumentParser, *needed: str) -> None:
 
 
 def newest_run(root: Path = Path("runs")) -> Path:
-    """The run directory that was started last."""
-    found = sorted(path.parent for path in root.glob("*/events.db"))
+    """The run directory that was started last, also if its log has not begun yet."""
+    from firm.ops.wishes import DATABASE, MAILBOX
+
+    found = sorted({path.parent for name in (DATABASE, MAILBOX) for path in root.glob(f"*/{name}")})
     if not found:
         raise FirmError(f"needed a run directory, found none under {root}/; name it with --run-dir DIR")
     return found[-1]
@@ -268,6 +272,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FirmError as error:
         print(f"firm: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("firm: interrupted", file=sys.stderr)
+        return 130
     return code
 
 

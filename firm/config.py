@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from firm.errors import ConfigError
 
@@ -23,9 +23,16 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, and strict about its keys."""
+    """A part of the settings: frozen, strict about its keys; an infinite number would be no limit at all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are not values of this key")
+        return value
 
 
 class System(Section):
@@ -211,15 +218,32 @@ class Settings(Section):
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that is given twice in one section, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} is given twice; remove one", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """Read the YAML file, apply `section.key=value` overrides (values are YAML), and check everything."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a SafeLoader
     except FileNotFoundError as error:
         raise ConfigError(
             f"configuration needs a YAML file, found nothing at {path}; copy config/paper.yaml"
         ) from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ConfigError(
+            f"configuration needs a YAML file, {path} cannot be read: {error.strerror}"
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"configuration {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"configuration {path} needs sections (see config/paper.yaml), found {content!r}")

@@ -39,7 +39,7 @@ def check_python() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the firm; 0 when it has shut down in good order, 2 when it could not start, 1 when it failed."""
+    """Run the firm: 0 ended in good order, 1 failed, 2 could not start, 130 interrupted while starting."""
     arguments = parser().parse_args(argv)
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     try:
@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FirmError as error:
         print(f"firm: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("firm: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

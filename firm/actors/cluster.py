@@ -33,6 +33,7 @@ def connect(cluster: Cluster) -> str:
             ) from error
     else:
         context = ray.init(
+            address="local",  # never one that RAY_ADDRESS or a `ray start` on this machine offers
             num_cpus=cluster.num_cpus,
             namespace=cluster.namespace,
             object_store_memory=cluster.object_store_mb * 1024 * 1024,

@@ -1,5 +1,8 @@
 """What a run is, as handed from the launcher to the supervisor and from there to every actor."""
 
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,12 @@ class GatewayAddress:
     port: int
     control_port: int | None
     pid: int | None
+
+    def end(self) -> None:
+        """End a simulated gateway of ours, if it still runs; its journal has everything."""
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

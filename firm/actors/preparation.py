@@ -10,16 +10,18 @@ from typing import Any
 
 import firm
 from firm.actors.plan import GatewayAddress, RunPlan
+from firm.actors.preflight import require_listener
 from firm.actors.view import View
 from firm.backtest import SCHEMA
 from firm.broker.control import SimulatorControl
 from firm.bus.schedule import decision_times
 from firm.config import Settings, load_settings, parse_settings
 from firm.domain.session import Sessions
-from firm.errors import ConfigError, GatewayError
+from firm.errors import ConfigError, GatewayError, UnknownInstrument
 from firm.events.scheduled import SessionsLoaded
 from firm.events.system import RunStarted
 from firm.gateway_sim.process import launch_gateway
+from firm.ops.files import write_atomically
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.tape.calendar import nyse_schedule
 
@@ -70,9 +72,9 @@ def prepare_gateway(
     arguments: argparse.Namespace, settings: Settings, run_dir: Path, view: View
 ) -> GatewayAddress:
     """The gateway to trade at: a simulated one is adopted if it lives, else started on its journal."""
-    run_dir.mkdir(parents=True, exist_ok=True)
     broker = settings.broker
     if arguments.gateway != "simulated":
+        require_listener(broker.gateway_host, broker.gateway_port, broker.connect_timeout_ms / 1000)
         return GatewayAddress(broker.gateway_host, broker.gateway_port, None, None)
     known = run_dir / "gateway.json"
     before: dict[str, Any] = json.loads(known.read_text()) if known.exists() else {}
@@ -82,14 +84,16 @@ def prepare_gateway(
     view.stage("starting the simulated IB Gateway")
     sources = before.get("source") or {
         "data": str(arguments.data.resolve()) if arguments.data else None,
-        "days": arguments.days or (None if arguments.data else settings.simulation.days),
+        "days": arguments.days
+        if arguments.days is not None
+        else (None if arguments.data else settings.simulation.days),
     }
     options = [
         *("--clock", settings.simulation.clock, "--cash", str(settings.simulation.cash_usd)),
         *("--account", settings.simulation.account, "--journal", str(run_dir / "gateway.db")),
         *("--port", str(broker.gateway_port), "--control-port", "0", "--host", broker.gateway_host),
         *(("--data", sources["data"]) if sources["data"] else ()),
-        *(("--days", str(sources["days"])) if sources["days"] else ()),
+        *(("--days", str(sources["days"])) if sources["days"] is not None else ()),
     ]
     started = launch_gateway(options, broker.gateway_host)
     address = GatewayAddress(started.host, started.port, started.control_port, started.pid)
@@ -99,7 +103,7 @@ def prepare_gateway(
         "pid": address.pid,
         "source": sources,
     }
-    known.write_text(json.dumps(facts))
+    write_atomically(known, json.dumps(facts).encode())
     view.stage(f"simulated IB Gateway listens on {address.host}:{address.port} (pid {address.pid})")
     return address
 
@@ -117,6 +121,11 @@ def prepare_plan(settings: Settings, run_dir: Path, gateway: GatewayAddress) -> 
     """Everything the actors need; what a decision can depend on goes into the log's first entry."""
     label, symbols, sessions = _market(settings, gateway)
     chosen = symbols if settings.universe.symbols == "all" else settings.universe.symbols
+    if unknown := [symbol for symbol in chosen if symbol not in symbols]:
+        raise UnknownInstrument(
+            f"universe.symbols needs instruments of the data ({', '.join(symbols)}), found "
+            f"{', '.join(unknown)}; correct the names or give another --data"
+        )
     content = settings.model_dump(mode="json")
     content["universe"]["symbols"] = list(chosen)
     resolved = parse_settings(content, "after resolving the universe")

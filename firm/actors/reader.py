@@ -1,5 +1,6 @@
 """The reader: follows the log on a read-only connection, and answers operators while the bus is busy."""
 
+import json
 import os
 import shutil
 import threading
@@ -10,6 +11,7 @@ from typing import Any, Final
 from firm.actors.plan import RunPlan
 from firm.errors import StoreError
 from firm.ops.figures import CycleLatency, Figures
+from firm.ops.files import write_atomically
 from firm.ops.health import Facts, Tolerances
 from firm.ops.http import OpsServer
 from firm.ops.latch import read_latch
@@ -48,7 +50,8 @@ class Reader:
             self._port = server.start()
             self._server = server
             facts = self._plan.directory / "ops.json"
-            facts.write_text(f'{{"host": "{self._settings.ops.host}", "port": {self._port}}}\n')
+            where = {"host": self._settings.ops.host, "port": self._port}
+            write_atomically(facts, json.dumps(where).encode() + b"\n")
         return self._port
 
     def snapshot(self) -> Snapshot:

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -12,6 +13,7 @@ import ray
 
 from firm.actors import cluster
 from firm.actors.plan import RunPlan
+from firm.actors.preflight import open_run_dir, require_free_port, require_same_run
 from firm.actors.preparation import prepare_gateway, prepare_plan, prepare_settings
 from firm.actors.supervisor import Progress, Supervisor
 from firm.actors.view import View
@@ -35,9 +37,14 @@ class Interrupt:
         if self.count > 1:
             raise KeyboardInterrupt
 
+    def leave_if_asked(self) -> None:
+        """Between two steps of the start: after a Ctrl-C the next step is not taken."""
+        if self.count:
+            raise KeyboardInterrupt
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the firm to its end; 0 in good order, 1 if it failed, 130 if it was interrupted twice."""
+    """Run the firm to its end; 0 in good order, 1 if it failed, 130 if it was interrupted early or twice."""
     settings = prepare_settings(arguments)
     interrupt = Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,23 +57,37 @@ def run(arguments: argparse.Namespace) -> int:
                     plan = ray.get(running.plan.remote())
                     view.stage(f"the firm is trading already, in {plan.run_dir}: watching it")
                     return _watch(running, plan, view, interrupt)
-            plan = _prepare(arguments, settings, view)
-            if settings.cluster.address is None:
-                _connect(settings, view)
-            return _watch(_supervise(plan), plan, view, interrupt)
+            with ExitStack() as undo:
+                return _start(arguments, settings, view, interrupt, undo)
         except KeyboardInterrupt:
-            view.stage("interrupted twice: left at once; start again on the same --run-dir to resume")
+            view.stage("interrupted: left at once; start again on the same --run-dir to resume")
             return 130
         finally:
             cluster.disconnect()
 
 
-def _prepare(arguments: argparse.Namespace, settings: Settings, view: View) -> RunPlan:
+def _start(
+    arguments: argparse.Namespace, settings: Settings, view: View, interrupt: Interrupt, undo: ExitStack
+) -> int:
+    """Start the firm and watch it. Its simulated gateway ends with us, unless a firm on a cluster has it."""
     run_dir = (arguments.run_dir or _new_run_dir()).resolve()
     view.stage(f"run directory {run_dir}")
+    recorded = open_run_dir(run_dir)
+    require_free_port(settings)
     gateway = prepare_gateway(arguments, settings, run_dir, view)
+    undo.callback(gateway.end)
+    interrupt.leave_if_asked()
     view.stage("computing the numeric fingerprint")
-    return prepare_plan(settings, run_dir, gateway)
+    plan = prepare_plan(settings, run_dir, gateway)
+    if recorded is not None:
+        require_same_run(recorded, plan.started, run_dir)
+    if settings.cluster.address is None:
+        _connect(settings, view)
+    interrupt.leave_if_asked()
+    supervisor = _supervise(plan)
+    if settings.cluster.address is not None:
+        undo.pop_all()
+    return _watch(supervisor, plan, view, interrupt)
 
 
 def _connect(settings: Settings, view: View) -> None:
@@ -100,28 +121,38 @@ def _new_run_dir() -> Path:
 
 def _watch(supervisor: Any, plan: RunPlan, view: View, interrupt: Interrupt) -> int:
     """Follow the firm to its end; 0 in good order, 1 if it failed. On a cluster Ctrl-C only detaches."""
-    ray.get(supervisor.start.remote())
-    asked_to_stop = False
-    progress = Progress("", ended=False, error=None, restarts=0)
-    while not progress.ended:
-        if interrupt.count and not asked_to_stop:
-            if plan.config().cluster.address is not None:
-                view.stage(
-                    "detached, the firm is still trading: firm stop ends it, --address auto watches it"
-                )
-                return 0
-            request_stop(plan.directory, "interrupted by the operator")
-            view.stage("shutting down in good order (Ctrl-C again to leave at once)")
-            asked_to_stop = True
-        try:
-            progress, figures = ray.get(supervisor.watch.remote())
-            view.progress(progress.stage, figures)
-        except ray.exceptions.ActorUnavailableError:
-            ray.get(supervisor.start.remote())
-        time.sleep(WATCH_EVERY_S)
+    with ExitStack() as undo:
+        progress = Progress("", ended=False, error=None, restarts=0)
+        asked_to_stop = False
+        while not progress.ended:
+            if interrupt.count and not asked_to_stop:
+                if plan.config().cluster.address is not None:
+                    view.stage(
+                        "detached, the firm is still trading: firm stop ends it, --address auto watches it"
+                    )
+                    return 0
+                wish = request_stop(plan.directory, "interrupted by the operator")
+                undo.callback(wish.unlink, missing_ok=True)  # it is not meant for the next start
+                view.stage("shutting down in good order (Ctrl-C again to leave at once)")
+                asked_to_stop = True
+            progress = _look(supervisor, view, progress)
+            time.sleep(WATCH_EVERY_S)
     ray.kill(supervisor, no_restart=True)
     if progress.error is not None:
         view.failed(progress.error, plan.directory)
         return 1
     view.summary(plan.directory)
     return 0
+
+
+def _look(supervisor: Any, view: View, before: Progress) -> Progress:
+    """Where the firm is now. A supervisor that has died and come back is told to go on."""
+    try:
+        ray.get(supervisor.start.remote())
+        progress, figures = ray.get(supervisor.watch.remote())
+    except ray.exceptions.ActorUnavailableError:
+        return before
+    except ray.exceptions.RayError as error:
+        return Progress("failed", ended=True, error=f"Ray has lost the firm: {error}", restarts=0)
+    view.progress(progress.stage, figures)
+    return Progress(*progress)

@@ -1,14 +1,17 @@
 """The supervisor: creates the firm's actors, keeps the bus running, and ends them in an orderly way."""
 
 import asyncio
-import os
-import signal
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import ray
 
 from firm.actors.plan import RunPlan
 from firm.actors.staff import create_actors
+from firm.errors import GatewayUnavailable
+
+READER_ANSWERS_WITHIN_S = 2.0
+SERVE_EVERY_S = 1.0
 
 _LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
 
@@ -37,12 +40,15 @@ class Supervisor:
             self._watch = asyncio.get_running_loop().create_task(self._live())
 
     async def watch(self) -> tuple[Progress, dict[str, Any] | None]:
-        """Where the firm is now, and the reader's figures once there are any."""
+        """Where the firm is now, and the reader's figures if it has any and can tell them."""
         reader = self._actors.get("reader")
-        try:
-            return self._progress, await reader.progress.remote() if reader is not None else None
-        except _LOST:
+        if reader is None:
             return self._progress, None
+        try:
+            figures = await asyncio.wait_for(_answer(reader.progress.remote()), READER_ANSWERS_WITHIN_S)
+        except (ray.exceptions.RayError, TimeoutError):
+            return self._progress, None
+        return self._progress, figures
 
     async def pids(self) -> dict[str, int]:
         """The process of every actor that answers."""
@@ -55,32 +61,43 @@ class Supervisor:
 
     async def _live(self) -> None:
         error: str | None = None
+        serving: asyncio.Task[None] | None = None
         try:
             self._actors = create_actors(self._plan)
-            self._stage("compiling the risk kernels on the workers")
-            await self._actors["bus"].warm.remote(self._plan)
             await self._actors["reader"].start.remote()
-            self._stage("connecting to the broker, loading history")
+            serving = asyncio.get_running_loop().create_task(self._serve())
             await self._drive()
             self._stage("writing the report")
             await self._actors["reader"].conclude.remote()
         except Exception as reason:  # noqa: BLE001 - the end of the line: whoever asks is told why the firm ended
             error = _reason(reason)
+        if serving is not None:
+            serving.cancel()
         self._stage("ending the actors")
         await self._end()
         stage = "shut down" if error is None else "failed"
         self._progress = self._progress._replace(stage=stage, ended=True, error=error)
 
     async def _drive(self) -> None:
-        """Run the bus to the end of the run; a bus that dies resumes from the store."""
+        """Run the bus to the end of the run; a bus that dies gets new workers and resumes from the store."""
         while True:
             try:
+                self._stage("compiling the risk kernels on the workers")
+                await self._actors["bus"].warm.remote(self._plan)
+                self._stage("connecting to the broker, loading history")
                 await self._actors["bus"].run.remote(self._plan)
             except _LOST:
                 self._progress = self._progress._replace(restarts=self._progress.restarts + 1)
                 await asyncio.sleep(0.2)
             else:
                 return
+
+    async def _serve(self) -> None:
+        """Keep the endpoints up: a reader that has died comes back without them."""
+        while True:
+            await asyncio.sleep(SERVE_EVERY_S)
+            with suppress(*_LOST, GatewayUnavailable):
+                await self._actors["reader"].start.remote()
 
     async def _end(self) -> None:
         """End every actor: ask first, kill who has not ended in time; then the simulated gateway."""
@@ -91,25 +108,20 @@ class Supervisor:
         for actor in self._actors.values():
             ray.kill(actor, no_restart=True)
         self._actors = {}
-        if self._plan.gateway.pid is not None:
-            _terminate(self._plan.gateway.pid)
+        self._plan.gateway.end()
 
     def _stage(self, stage: str) -> None:
         self._progress = self._progress._replace(stage=stage)
+
+
+async def _answer(ref: Any) -> Any:
+    return await ref
 
 
 async def _settled(ref: Any) -> None:
     try:
         await ref
     except _LOST:
-        return
-
-
-def _terminate(pid: int) -> None:
-    """End the simulated gateway of this run; its journal has everything."""
-    try:
-        os.killpg(pid, signal.SIGTERM)
-    except ProcessLookupError:
         return
 
 

@@ -32,6 +32,7 @@ from firm.events.system import (
     CycleOpened,
     EntrySkipped,
     InstrumentsResolved,
+    OperatorRearmRequested,
     TradingHalted,
 )
 
@@ -250,8 +251,13 @@ class Cycle:
             self._commands.append(record)
 
     def _answer_requests(self) -> None:
+        """Halt and re-arm. While an agent is ill a re-arm waits, and another halt is the later word."""
         requests, self._requests = self._requests, []
         for record in requests:
+            if record.kind == OperatorRearmRequested.KIND and self._inboxes.anyone_ill:
+                self._requests.append(record)
+                continue
+            self._requests.clear()
             said = self.halt.answer(record)
             if said is not None:
                 self._derived("bus", record.seq, 0, said.KIND, encode(said))

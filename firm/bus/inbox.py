@@ -67,6 +67,11 @@ class Inboxes:
         """An agent failed twice: it is not called until a named person lets it skip the entry."""
         self._poisoned[aborted.stage] = (aborted.failed_seq, self._last_seq)
 
+    @property
+    def anyone_ill(self) -> bool:
+        """Whether an agent waits for a named person to let it skip an entry."""
+        return bool(self._poisoned)
+
     def skip(self, skipped: EntrySkipped) -> None:
         """Let an agent pass over the entry it cannot digest; skipping anything else changes nothing.
 

@@ -1,4 +1,4 @@
-"""How an agent is heard: what it says is numbered, what it may not say is refused, half a state is no state."""
+"""How an agent is heard: its words are numbered, what it may not say is refused, half a state is no state."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -82,7 +82,7 @@ def test_undeclared_speech_is_refused():
     talkative = listening(twisted(lambda event: OPENING[1] if isinstance(event, PositionChanged) else event))
 
     with pytest.raises(
-        AgentFault, match="bookkeeper failed on entry 4: .*BrokerConnected, which it may not say"
+        AgentFault, match=r"bookkeeper failed on entry 4: .*BrokerConnected, which it may not say"
     ):
         talkative.hear(numbered([*OPENING, fill(1)]), Relay(60, 5, ()))
 
@@ -91,7 +91,7 @@ def test_answering_what_one_only_notes_is_refused():
     def eager(cls: type[Agent]) -> type[Agent]:
         return handled(cls, lambda _self, _entry: [PositionChanged(0, *[Decimal(0)] * 4)])
 
-    with pytest.raises(AgentFault, match="failed on entry 1: .*answered what it only notes"):
+    with pytest.raises(AgentFault, match=r"failed on entry 1: .*answered what it only notes"):
         listening(eager).hear(numbered(OPENING), Relay(60, 4, ()))
 
 

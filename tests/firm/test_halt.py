@@ -7,22 +7,18 @@ import stage
 import whole_firm
 from stage import CLOSE, MINUTE, OPEN, TAPE, ChangedCrew, StageBroker, gapped, play
 
-from firm.events import CODEC, Event, Record
-from firm.events.orders import (
-    OrderCanceled,
-    OrderCancelRequested,
-    OrderDone,
-    OrderFilled,
-    OrderProposed,
-    OrderSubmitted,
-)
+from firm.bus.relay import Listener, Relay
+from firm.events import CODEC, Event, Record, encode
+from firm.events.orders import OrderCanceled, OrderCancelRequested, OrderSubmitted
 from firm.events.risk import RiskHaltRequested
+from firm.events.scheduled import Occasion, ScheduledTick
 from firm.events.system import (
     OperatorHaltRequested,
     OperatorRearmRequested,
     TradingHalted,
     TradingRearmed,
 )
+from firm.roster import hire
 from firm.store.memory import MemoryStore
 
 KILL = OperatorHaltRequested("fat finger at the desk")
@@ -140,18 +136,29 @@ def test_a_halt_survives_the_restart_of_the_firm(cycles: int):
     assert store.head == expected.head
 
 
-def test_what_is_sent_in_the_very_cycle_of_a_halt_is_cancelled_as_soon_as_it_has_a_name():
-    # Decisions every half hour meet the timers of the slices: the halt comes after the slice was sent.
-    log = told("schedule.decide=1800000", "risk.max_daily_loss=0.00022", "execution.twap_interval_ms=1800000")
-    (halt,) = seqs(log, TradingHalted)
-    at = log.read(since=halt - 1, limit=1)[0].at
-    together = [record.seq for record, _ in said(log, OrderSubmitted) if record.at == at]
-    ended = {event.child_seq for _, event in said(log, OrderFilled)}
-    cancelled = {event.child_seq for _, event in said(log, OrderCancelRequested)}
+def test_a_slice_that_is_due_in_the_very_cycle_of_a_halt_is_not_sent():
+    # Decisions every half hour meet the timers of the slices.
+    overrides = ("schedule.decide=1800000", "execution.twap_interval_ms=1800000")
+    free, log = told(*overrides), told(*overrides, "risk.max_daily_loss=0.00022")
+    ((halt, _),) = said(log, TradingHalted)
 
-    assert together, "no slice met the halt; choose another limit"
-    assert set(together) <= cancelled | ended
-    assert set(together) & cancelled
-    assert not [seq for seq in seqs(log, OrderSubmitted) if seq > max(together)]
-    proposed = {record.seq for record, _ in said(log, OrderProposed)}
-    assert {e.order_seq for _, e in said(log, OrderDone)} <= proposed
+    assert [r.at for r, tick in said(log, ScheduledTick) if tick.occasion is Occasion.TIMER][-1] == halt.at
+    assert halt.at in {record.at for record, _ in said(free, OrderSubmitted)}
+    assert max(record.at for record, _ in said(log, OrderSubmitted)) < halt.at
+
+
+def test_a_child_that_gets_its_name_only_after_a_halt_is_cancelled_then():
+    log = told()
+    listener = Listener(lambda: hire("execution", whole_firm.settings(*stage.BASE)))
+    (tick, _), *_ = [(r, t) for r, t in said(log, ScheduledTick) if t.occasion is Occasion.TIMER]
+    halt = tick._replace(kind=TradingHalted.KIND, payload=encode(TradingHalted("drill")))
+    listener.recover(log.read(limit=tick.seq - 1))
+
+    sent = listener.hear([tick, halt], Relay(tick.at, tick.seq + 1, ()))
+    named = listener.hear(sent.said, Relay(tick.at, sent.next_seq, ()))
+
+    children = [record.seq for record in sent.said if record.kind == OrderSubmitted.KIND]
+    assert len(children) == 17
+    assert [CODEC.event(record) for record in named.said] == [
+        OrderCancelRequested(child, "drill") for child in children
+    ]

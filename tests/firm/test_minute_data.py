@@ -16,7 +16,9 @@ from firm.tape.load import load_tape
 MINUTES = whole_firm.ROOT.parent / "shared" / "data" / "week201310_eq_min_quote.npz"
 
 
-@pytest.mark.skipif(not Path(MINUTES).exists(), reason=f"needs {MINUTES.name}, which is not part of the project")
+@pytest.mark.skipif(
+    not Path(MINUTES).exists(), reason=f"needs {MINUTES.name}, which is not part of the project"
+)
 def test_a_week_of_minute_quotes_is_traded_and_replays():
     config = load_settings(whole_firm.ROOT / "config" / "intraday.yaml", ["risk.var.scenarios=1920"])
     tape = load_tape(MINUTES)

@@ -1,0 +1,328 @@
+"""The firm's way from market data to order with nothing inside: what the hops alone cost on this machine.
+
+python benchmarks/bare_hops.py [--decisions 160] [--co-seated]
+
+A broker actor polls a TCP server in a process of its own; a bus actor commits, passes a value through empty
+actors by ref, fans out to empty seats, runs the firm's own Monte Carlo tasks meanwhile, and hands the order to
+the broker. The real firm's calls and commits of one decision are counted, and these hops must make the same.
+Prints one JSON object: milliseconds of every decision from the first byte of a page to the order on the
+socket, with the Monte Carlo tasks and without; the kernel alone; the counts.
+"""
+
+import argparse
+import json
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import ray
+
+from firm.actors import cluster, risk_tasks
+from firm.actors.crew import RayCrew
+from firm.actors.host import Host
+from firm.actors.signal_seat import SignalSeat
+from firm.bus.driver import Driver
+from firm.bus.schedule import decision_times
+from firm.config import Settings, load_settings
+from firm.events import CODEC, Origin, Record
+from firm.events.orders import OrderSubmitted
+from firm.events.risk import RiskRunRequested
+from firm.events.scheduled import SessionsLoaded
+from firm.events.system import CycleKind, CycleOpened, RunStarted
+from firm.local import NoOperator
+from firm.local_broker import LocalBroker
+from firm.risk.run import measure, plan
+from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.roster import agent_names, rules
+from firm.store.keys import Keys
+from firm.store.sqlite import SqliteStore
+from firm.tape.load import load_tape
+
+CONFIG = Path(__file__).parent.parent / "config" / "paper.yaml"
+SETTINGS = ("cluster.dashboard=false", "schedule.decide=1800000", "execution.default_algo=market")
+"""The paper firm, deciding within the session and sending at once."""
+
+PAGE_BYTES, FENCE_BYTES, ORDER_BYTES = 1063, 20, 220
+"""Seen on the firm's socket: quotes of 20 instruments, the answer to a time request, one market order."""
+
+ASK_PAGE, ASK_FENCE = b"page".ljust(9), b"fence".ljust(9)
+RECORD_PAYLOAD = b"x" * 120
+BLOCKS = 4
+SEAT_OPTIONS = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+
+Counts = Counter[str]
+
+
+def serve() -> None:
+    """Answer one client: a page or a fence for the question of that name; orders are taken silently."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    client, _ = listener.accept()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    answers = {b"p": (len(ASK_PAGE), PAGE_BYTES), b"f": (len(ASK_FENCE), FENCE_BYTES), b"o": (ORDER_BYTES, 0)}
+    waiting = b""
+    while received := client.recv(65536):
+        waiting += received
+        while waiting and len(waiting) >= answers[waiting[:1]][0]:
+            asked, answered = answers[waiting[:1]]
+            waiting = waiting[asked:]
+            client.sendall(bytes(answered))
+
+
+def counted(call: Callable[..., Any], what: str, counts: Counts) -> Callable[..., Any]:
+    """The same call, counted."""
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        counts[what] += 1
+        return call(*arguments, **options)
+
+    return counting
+
+
+class CountedActor:
+    """An actor handle whose calls are counted."""
+
+    def __init__(self, actor: Any, what: str, counts: Counts) -> None:
+        self._actor, self._what, self._counts = actor, what, counts
+
+    def __getattr__(self, method: str) -> Any:
+        return SimpleNamespace(remote=counted(getattr(self._actor, method).remote, self._what, self._counts))
+
+
+def groups(settings: Settings) -> list[list[str]]:
+    """Which agents share an actor."""
+    return [list(agent_names())] if settings.cluster.co_seated else [[name] for name in agent_names()]
+
+
+def firm_counts(settings: Settings, within: Path) -> tuple[Counts, RiskRunRequested]:
+    """The real firm's bus on this Ray for two days: what a decision with orders calls and commits.
+
+    Returns the counts that most such decisions have (the shared window is put anew now and then), and the
+    last risk request.
+    """
+    counts: Counts = Counter()
+    content = settings.model_dump_json()
+    host, seat = (ray.remote(cls).options(**SEAT_OPTIONS) for cls in (Host, SignalSeat))
+    hosts: dict[str, Any] = {}
+    for names in groups(settings):
+        hosts |= dict.fromkeys(names, CountedActor(host.remote(names, content), "host calls", counts))
+    seats = [
+        CountedActor(seat.remote(content), "seat calls", counts)
+        for _ in range(settings.cluster.signal_replicas)
+    ]
+    tape = load_tape(None, 2)
+    store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
+    broker = LocalBroker(tape, settings)
+    task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
+    seen: list[tuple[tuple[str, int], ...]] = []
+    with (
+        mock.patch.object(risk_tasks, "measure_shard", task),
+        mock.patch.object(ray, "put", counted(ray.put, "puts", counts)),
+        mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
+        mock.patch.object(broker, "turn", counted(broker.turn, "broker turns", counts)),
+    ):
+        crew = RayCrew(hosts, seats, settings.cluster.num_cpus)
+        driver = Driver(rules(settings), crew, store, broker, NoOperator())
+        sessions = SessionsLoaded(tape.sessions, decision_times(tape.sessions, settings.schedule.decide))
+        driver.start(RunStarted(1, "benchmark", settings.logged(), "", tape.label), lambda: sessions)
+        while True:
+            counts.clear()
+            since = store.last_seq
+            if not driver.step():
+                break
+            if _decided_orders(store.read(since=since)):
+                seen.append(tuple(sorted(counts.items())))
+    (asked,) = store.read(kinds={RiskRunRequested.KIND})[-1:]
+    store.close()
+    for actor in {id(a): a for a in (*hosts.values(), *seats)}.values():
+        ray.kill(actor._actor, no_restart=True)  # noqa: SLF001 - the handle it counts for
+    request = CODEC.event(asked)
+    assert isinstance(request, RiskRunRequested)
+    return Counter(dict(statistics.mode(seen))), request
+
+
+def _decided_orders(records: Sequence[Record]) -> bool:
+    events = [CODEC.event(record) for record in records]
+    deciding = any(isinstance(e, CycleOpened) and e.kind is CycleKind.DECISION for e in events)
+    return deciding and any(isinstance(e, OrderSubmitted) for e in events)
+
+
+class BareBroker:
+    """A connection to the server, and the stopwatch."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._began = 0.0
+
+    def turn(self, orders: Sequence[bytes]) -> tuple[bytes, float]:
+        """Send the orders, fetch the next page; with it the ms from the page before to its first order."""
+        took_ms = 0.0
+        for number, order in enumerate(orders):
+            self._socket.sendall(order)
+            if number == 0:
+                took_ms = (time.perf_counter() - self._began) * 1000
+        self._socket.sendall(ASK_PAGE)
+        page = self._socket.recv(65536)
+        self._began = time.perf_counter()
+        while len(page) < PAGE_BYTES:
+            page += self._socket.recv(65536)
+        self._socket.sendall(ASK_FENCE)
+        left = FENCE_BYTES
+        while left:
+            left -= len(self._socket.recv(left))
+        return page, took_ms
+
+
+class BareHost:
+    """Stands for the state agents: gives back what it got."""
+
+    def hear(self, value: object) -> object:
+        """Nothing is done."""
+        return value
+
+
+class BareSeat:
+    """Stands for the signal agents."""
+
+    def answer(self, units: int) -> list[bytes]:
+        """Nothing is computed."""
+        return [b""] * units
+
+
+class BareBus:
+    """Drives the hops as the firm's bus does, in an actor as that is."""
+
+    def __init__(self, broker: Any, hosts: Sequence[Any], seats: Sequence[Any], asked: Counts) -> None:
+        """`hosts`: one, or bookkeeper, risk, cio, compliance, execution. `asked`: what the firm counts."""
+        self._counts: Counts = Counter()
+        self._broker = CountedActor(broker, "broker turns", self._counts)
+        self._hosts = [CountedActor(host, "host calls", self._counts) for host in hosts]
+        self._seats = [CountedActor(seat, "seat calls", self._counts) for seat in seats]
+        self._calls_a_seat = asked["seat calls"] // len(seats)
+        self._puts = asked["puts"]
+        self._task = counted(risk_tasks.measure_shard.remote, "risk tasks", self._counts)
+        self._directory = tempfile.TemporaryDirectory()
+        keys = Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32))
+        self._store = SqliteStore.open(Path(self._directory.name), keys)
+
+    def warm(self, workers: int) -> None:
+        """Compile the kernels on this actor's workers."""
+        risk_tasks.warm_workers(workers, numeric_fingerprint())
+
+    def run(self, decisions: int, request: RiskRunRequested | None, shards: int) -> tuple[list[float], Counts]:
+        """Milliseconds of each decision, and the calls and commits of the last one."""
+        took: list[float] = []
+        ray.get(self._broker.turn.remote([]))
+        for _ in range(decisions):
+            self._counts.clear()
+            self._decide(request, shards)
+            _, took_ms = ray.get(self._broker.turn.remote([bytes([ord("o")]) * ORDER_BYTES]))
+            took.append(took_ms)
+        return took, Counter(self._counts)
+
+    def _decide(self, request: RiskRunRequested | None, shards: int) -> None:
+        one, *rest = self._hosts
+        self._commit()
+        self._pass([one, rest[0]] if rest else [one])
+        for _ in range(self._puts):
+            self._counts["puts"] += 1
+            ray.put(request)
+        tasks = [] if request is None else [self._task(request, s, 0) for s in plan(request, shards)]
+        answers = [seat.answer.remote(100) for seat in self._seats for _ in range(self._calls_a_seat)]
+        ray.wait(answers, num_returns=len(answers), timeout=5)
+        ray.get(answers)
+        ray.get(tasks, timeout=5)
+        self._commit()
+        self._pass([rest[1], rest[0], rest[2], rest[3]] if rest else [one])
+        self._commit()
+
+    def _pass(self, hosts: Sequence[Any]) -> None:
+        value: Any = b""
+        for host in hosts:
+            value = host.hear.remote(value)
+        ray.get(value)
+
+    def _commit(self) -> None:
+        self._counts["commits"] += 1
+        seq = self._store.last_seq + 1
+        self._store.commit([Record(seq, seq, Origin.INPUT, "bus", 0, 0, 7, RECORD_PAYLOAD)])
+
+
+def kernel_ms(request: RiskRunRequested, shards: int) -> list[float]:
+    """Each shard of the risk run alone, in this process: median of five."""
+    took: list[list[float]] = []
+    for shard in plan(request, shards):
+        measure(request, shard)
+        took.append([])
+        for _ in range(5):
+            began = time.perf_counter()
+            measure(request, shard)
+            took[-1].append((time.perf_counter() - began) * 1000)
+    return [statistics.median(each) for each in took]
+
+
+def measure_hops(settings: Settings, decisions: int, port: int) -> dict[str, Any]:
+    """The firm counted, then the bare hops in blocks: with Monte Carlo, without, with, ..."""
+    shards = settings.cluster.num_cpus
+    with tempfile.TemporaryDirectory() as place:
+        asked, request = firm_counts(settings, Path(place))
+    seated = [ray.remote(BareHost).options(**SEAT_OPTIONS).remote() for _ in groups(settings)]
+    seats = [
+        ray.remote(BareSeat).options(**SEAT_OPTIONS).remote() for _ in range(settings.cluster.signal_replicas)
+    ]
+    broker = ray.remote(BareBroker).options(**SEAT_OPTIONS).remote(port)
+    bus = ray.remote(BareBus).options(**SEAT_OPTIONS).remote(broker, seated, seats, asked)
+    ray.get(bus.warm.remote(shards))
+    with_mc: list[float] = []
+    without: list[float] = []
+    for _ in range(BLOCKS):
+        took, made = ray.get(bus.run.remote(decisions // BLOCKS, request, shards))
+        assert made == asked, f"the firm makes {dict(asked)} a decision, the bare hops {dict(made)}"
+        with_mc += took
+        without += ray.get(bus.run.remote(decisions // BLOCKS, None, shards))[0]
+    return {
+        "with_monte_carlo_ms": with_mc,
+        "without_monte_carlo_ms": without,
+        "kernel_ms": kernel_ms(request, shards),
+        "counts": dict(asked),
+    }
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", type=int, default=160)
+    parser.add_argument("--co-seated", action="store_true")
+    parser.add_argument("--serve", action="store_true", help="be the server (used by the script itself)")
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+        return
+    seating = f"cluster.co_seated={str(options.co_seated).lower()}"
+    settings = load_settings(CONFIG, [*SETTINGS, seating])
+    command = [sys.executable, __file__, "--serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        cluster.connect(settings.cluster)
+        try:
+            figures = measure_hops(settings, options.decisions, port)
+        finally:
+            cluster.disconnect()
+            server.terminate()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
