@@ -58,8 +58,6 @@ PAGE_BYTES, FENCE_BYTES, ORDER_BYTES = 1063, 20, 220
 ASK_PAGE, ASK_FENCE = b"page".ljust(9), b"fence".ljust(9)
 RECORD_PAYLOAD = b"x" * 120
 BLOCKS = 4
-SEAT_OPTIONS = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
-
 Counts = Counter[str]
 
 
@@ -112,7 +110,7 @@ def firm_counts(settings: Settings, within: Path) -> tuple[Counts, RiskRunReques
     """
     counts: Counts = Counter()
     content = settings.model_dump_json()
-    host, seat = (ray.remote(cls).options(**SEAT_OPTIONS) for cls in (Host, SignalSeat))
+    host, seat = (ray.remote(cls).options(num_cpus=0) for cls in (Host, SignalSeat))
     hosts: dict[str, Any] = {}
     for names in groups(settings):
         hosts |= dict.fromkeys(names, CountedActor(host.remote(names, content), "host calls", counts))
@@ -275,14 +273,15 @@ def kernel_ms(request: RiskRunRequested, shards: int) -> list[float]:
 def measure_hops(settings: Settings, decisions: int, port: int) -> dict[str, Any]:
     """The firm counted, then the bare hops in blocks: with Monte Carlo, without, with, ..."""
     shards = settings.cluster.num_cpus
+    risk_tasks.warm_workers(shards, numeric_fingerprint())
     with tempfile.TemporaryDirectory() as place:
         asked, request = firm_counts(settings, Path(place))
-    seated = [ray.remote(BareHost).options(**SEAT_OPTIONS).remote() for _ in groups(settings)]
+    seated = [ray.remote(BareHost).options(num_cpus=0).remote() for _ in groups(settings)]
     seats = [
-        ray.remote(BareSeat).options(**SEAT_OPTIONS).remote() for _ in range(settings.cluster.signal_replicas)
+        ray.remote(BareSeat).options(num_cpus=0).remote() for _ in range(settings.cluster.signal_replicas)
     ]
-    broker = ray.remote(BareBroker).options(**SEAT_OPTIONS).remote(port)
-    bus = ray.remote(BareBus).options(**SEAT_OPTIONS).remote(broker, seated, seats, asked)
+    broker = ray.remote(BareBroker).options(num_cpus=0).remote(port)
+    bus = ray.remote(BareBus).options(num_cpus=0).remote(broker, seated, seats, asked)
     ray.get(bus.warm.remote(shards))
     with_mc: list[float] = []
     without: list[float] = []

@@ -35,3 +35,4 @@ def backtest(
     driver.start(started, lambda: SessionsLoaded(tape.sessions, decisions))
     while driver.step():
         progress(driver.cycle.at)
+    driver.close()

@@ -19,6 +19,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveDecimal = Annotated[Decimal, Field(gt=0)]
+Scenarios = Annotated[int, Field(gt=0, multiple_of=192)]
+"""Whole blocks of the Monte Carlo kernel (`firm.risk_kernels.normals.BLOCK`)."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -128,7 +130,7 @@ class Var(Section):
     history_bars: PositiveInt
     min_history_bars: PositiveInt
     factors: PositiveInt
-    scenarios: PositiveInt
+    scenarios: Scenarios
     degrees_of_freedom: Annotated[int, Field(ge=0, multiple_of=2)]
     seed: Annotated[int, Field(ge=0)]
     run_timeout_ms: PositiveInt

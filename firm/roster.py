@@ -27,7 +27,7 @@ AGENTS: tuple[type[Agent], ...] = (Bookkeeper, Risk, Cio, Compliance, Execution)
 def hire(name: str, settings: Settings) -> Agent:
     """A fresh agent, as on its first day."""
     hires: dict[str, Callable[[], Agent]] = {
-        Bookkeeper.name: Bookkeeper,
+        Bookkeeper.name: lambda: Bookkeeper(settings.compliance.max_quote_age_ms),
         Risk.name: lambda: Risk(settings.risk),
         Cio.name: lambda: Cio(settings.cio, settings.barrier.quorum),
         Compliance.name: lambda: Compliance(settings.compliance),

@@ -70,6 +70,7 @@ def run(config: Settings, tape: Tape, operator: OperatorGateway | None = None) -
     firm = driver(config, tape, store=store, operator=operator)
     while firm.step():
         pass
+    firm.close()
     return store
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from firm.actors.lost import LOST
 from firm.actors.risk_tasks import RiskRun
 from firm.actors.signal_crew import RETRY_S, SignalCrew
 from firm.bus.crew import FanOut, Memory, RiskAsk, SignalAsk
@@ -17,16 +18,17 @@ from firm.events.signals import LateAnswer
 
 HEAL_WITHIN_S = 120.0
 
-_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
-
 
 class RayCrew:
     """Runs agents in their actors. `hosts` maps each agent's name to its actor; several may share one."""
 
-    def __init__(self, hosts: Mapping[str, Any], seats: Sequence[Any], risk_shards: int) -> None:
+    def __init__(
+        self, hosts: Mapping[str, Any], seats: Sequence[Any], risk_shards: int, fingerprint: str
+    ) -> None:
+        """`fingerprint`: the run's; a risk task on a worker with another one fails."""
         self._hosts = hosts
         self._signals = SignalCrew(seats)
-        self._risk_shards = risk_shards
+        self._risk_shards, self._fingerprint = risk_shards, fingerprint
 
     def relay(self, stages: Sequence[Stage], relay: Relay, memory: Memory) -> Relay:
         """See Crew. The bus waits once, for the end of the chain; each actor gets the one before by ref."""
@@ -34,7 +36,7 @@ class RayCrew:
         while True:
             try:
                 said: Relay = ray.get(self._chain(stages, relay))
-            except (*_LOST, AgentStale) as error:
+            except (*LOST, AgentStale) as error:
                 if time.monotonic() > deadline:
                     raise FirmError(
                         f"agents {[stage.name for stage in stages]} did not come back within "
@@ -56,7 +58,7 @@ class RayCrew:
         while True:
             try:
                 ray.get(self._hosts[name].recover.remote(name, records))
-            except _LOST:
+            except LOST:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_S)
@@ -69,7 +71,7 @@ class RayCrew:
 
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew. The risk tasks run while the signal agents think."""
-        run = RiskRun(risk, self._risk_shards) if risk is not None else None
+        run = RiskRun(risk, self._risk_shards, self._fingerprint) if risk is not None else None
         answers = self._signals.ask(signals)
         return FanOut(answers, run.collect() if run is not None else None)
 

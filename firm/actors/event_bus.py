@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from firm.actors.crew import HEAL_WITHIN_S, RayCrew
+from firm.actors.lost import LOST
 from firm.actors.plan import RunPlan
 from firm.actors.risk_tasks import warm_workers
 from firm.actors.signal_crew import RETRY_S
@@ -20,8 +21,6 @@ from firm.ops.mailbox import Mailbox
 from firm.roster import agent_names, rules
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
-
-_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
 
 
 class RayBroker:
@@ -41,7 +40,7 @@ class RayBroker:
         """See BrokerGateway. What a dead actor had not sent is found by reconciling, never sent blindly."""
         try:
             page: Page = ray.get(self._actor.turn.remote(acked, batch, until))
-        except (*_LOST, AgentStale):
+        except (*LOST, AgentStale):
             return self.open(self._store.read(), self._run)
         return page
 
@@ -49,7 +48,7 @@ class RayBroker:
         """See BrokerGateway."""
         try:
             found: tuple[Event, ...] = ray.get(self._actor.reconcile.remote())
-        except (*_LOST, AgentStale):
+        except (*LOST, AgentStale):
             return self.open(self._store.read(), self._run).inputs
         return found
 
@@ -62,7 +61,7 @@ class RayBroker:
         while True:
             try:
                 return ray.get(call())
-            except _LOST as error:
+            except LOST as error:
                 if time.monotonic() > deadline:
                     raise GatewayError(
                         f"the broker actor did not come back within {HEAL_WITHIN_S:.0f} s; look at its log "
@@ -96,7 +95,7 @@ class EventBus:
         namespace = settings.cluster.namespace
         hosts = {name: ray.get_actor(seat_name(name, plan), namespace) for name in agent_names()}
         seats = [ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)]
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus)
+        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, plan.started.fingerprint)
         broker = RayBroker(ray.get_actor("broker", namespace), store)
         driver = Driver(rules(settings), crew, store, broker, Mailbox(plan.directory))
         try:
@@ -108,7 +107,7 @@ class EventBus:
                 running = driver.step()
                 if driver.cycle.number != before:
                     store.operation("cycle_ms", round((time.perf_counter() - began) * 1000, 3))
-            driver.stop()
+            driver.close()
             return store.last_seq
         finally:
             store.close()

@@ -27,6 +27,7 @@ from firm.tape.calendar import nyse_schedule
 
 LEI = re.compile(r"[A-Z0-9]{18}[0-9]{2}")
 YEARS_AHEAD = 2
+QUOTE_AGE_MS_MAX = 60_000
 
 
 def prepare_settings(arguments: argparse.Namespace) -> Settings:
@@ -44,6 +45,12 @@ def prepare_settings(arguments: argparse.Namespace) -> Settings:
     settings = load_settings(arguments.config, overrides)
     if settings.system.mode == "live":
         _check_live(settings, understood=arguments.i_understand_this_is_live, gateway=arguments.gateway)
+    age_ms = settings.compliance.max_quote_age_ms
+    if arguments.gateway != "simulated" and age_ms > QUOTE_AGE_MS_MAX:
+        raise ConfigError(
+            f"at a real gateway compliance.max_quote_age_ms needs to be at most {QUOTE_AGE_MS_MAX}, found "
+            f"{age_ms}: an older quote is no price. Use --config config/ib.yaml"
+        )
     if arguments.gateway != "simulated" and settings.universe.symbols == "all":
         raise ConfigError(
             "at a real gateway the universe must be named, found universe.symbols: all; e.g. "

@@ -37,6 +37,7 @@ class Reader:
         self._summary, self._status = Summary(), Status()
         self._seq = self._operations = 0
         self._latency = CycleLatency()
+        self._cycle_at_ns: int | None = None
         self._lock = threading.Lock()
         self._server: OpsServer | None = None
         self._tolerances = Tolerances(
@@ -110,25 +111,18 @@ class Reader:
             self._operations += 1
             if operation.name == "cycle_ms" and isinstance(operation.value, int | float):
                 self._latency.observe(operation.value / 1000)
+                self._cycle_at_ns = operation.at_wall_ns
 
     def _facts(self) -> Facts:
         directory = self._plan.directory
         latch = read_latch(directory)
         free = shutil.disk_usage(directory).free
         return Facts(
-            _age_s(directory / "events.db-wal"),
+            None if self._cycle_at_ns is None else max(0.0, (time.time_ns() - self._cycle_at_ns) / 1e9),
             os.access(directory, os.W_OK) and free > DISK_BYTES_MIN,
             _bus_alive(directory / "lock"),
             latch.reason if latch is not None else "",
         )
-
-
-def _age_s(path: Path) -> float | None:
-    """Seconds since the file was last written; None if it is not there."""
-    try:
-        return max(0.0, time.time() - path.stat().st_mtime)
-    except FileNotFoundError:
-        return None
 
 
 def _bus_alive(lock: Path) -> bool | None:

@@ -12,6 +12,7 @@ from firm.actors.signal_seat import SignalSeat
 from firm.bus.replay import Replayed, replay
 from firm.config import Settings
 from firm.events.record import LogReader
+from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.roster import agent_names, rules
 
 
@@ -40,5 +41,5 @@ def replay_on_ray(
 ) -> Replayed:
     """Replay with the agents on the Ray that this process is connected to."""
     with replay_actors(settings, replicas) as (hosts, seats):
-        crew = RayCrew(hosts, seats, risk_shards=settings.cluster.num_cpus)
+        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, numeric_fingerprint())
         return replay(store, rules(settings, recompute_risk=recompute_risk), crew, progress)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import cache
 from typing import Any
 
 import ray
@@ -17,14 +18,29 @@ from firm.risk_kernels.tail import Tail
 WARM_HOLD_S, WARM_ROUNDS_MAX = 0.5, 5
 
 
-def _measure(request: RiskRunRequested, shard: Shard, at_least: int) -> Tail:
+@cache
+def _own_fingerprint() -> str:
+    return numeric_fingerprint()
+
+
+def _measure(request: RiskRunRequested, shard: Shard, at_least: int, fingerprint: str) -> Tail:
+    _require_fingerprint(_own_fingerprint(), fingerprint)
     return measure(request, shard, at_least)
 
 
-def _warm(hold_s: float) -> tuple[int, str]:
-    fingerprint = numeric_fingerprint()
+def _warm(fingerprint: str, hold_s: float) -> int:
+    _require_fingerprint(_own_fingerprint(), fingerprint)
     time.sleep(hold_s)  # so that the other tasks of this round find this worker taken, and warm another
-    return os.getpid(), fingerprint
+    return os.getpid()
+
+
+def _require_fingerprint(found: str, needed: str) -> None:
+    """A worker that computes other bits than the run may not compute for it, whenever it joined."""
+    if found != needed:
+        raise FirmError(
+            f"every node of this run needs the numeric fingerprint {needed[:16]}, found {found[:16]}; "
+            "use machines of one kind, or leave that node out"
+        )
 
 
 measure_shard: Any = ray.remote(num_cpus=1, max_retries=3)(_measure)
@@ -34,17 +50,17 @@ warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SP
 class RiskRun:
     """A run under way: started at once, collected later."""
 
-    def __init__(self, ask: RiskAsk, shards: int) -> None:
+    def __init__(self, ask: RiskAsk, shards: int, fingerprint: str) -> None:
         request = CODEC.event(ask.record)
         assert isinstance(request, RiskRunRequested)
-        self._ask, self._request = ask, request
+        self._ask, self._request, self._fingerprint = ask, request, fingerprint
         self._started = time.monotonic()
         self._on_store = ray.put(request)
         self._shards = plan(request, shards)
-        self._tasks = [measure_shard.remote(self._on_store, shard, 0) for shard in self._shards]
+        self._tasks = [self._start(shard, 0) for shard in self._shards]
 
     def collect(self) -> RiskRunCompleted | RiskRunFailed:
-        """Wait for the shards and merge. Too late or lost beyond repair: `RiskRunFailed`, no new risk."""
+        """Wait for the shards and merge. Too late, lost, or failed: `RiskRunFailed`, and no new risk."""
         try:
             tails = ray.get(self._tasks, timeout=self._left())
             return conclude(self._ask.record.seq, self._request, tails, self._again)
@@ -52,13 +68,15 @@ class RiskRun:
             for task in self._tasks:
                 ray.cancel(task, force=False)
             return RiskRunFailed(self._ask.record.seq, f"no answer within {self._ask.deadline_ms} ms")
-        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-            return RiskRunFailed(self._ask.record.seq, f"workers lost: {type(error).__name__}")
+        except ray.exceptions.RayError as error:
+            reason = getattr(error, "cause", None) or error
+            return RiskRunFailed(self._ask.record.seq, f"{type(reason).__name__}: {reason}")
+
+    def _start(self, shard: Shard, at_least: int) -> Any:
+        return measure_shard.remote(self._on_store, shard, at_least, self._fingerprint)
 
     def _again(self, number: int, k: int) -> Tail:
-        tail: Tail = ray.get(
-            measure_shard.remote(self._on_store, self._shards[number], k), timeout=self._left()
-        )
+        tail: Tail = ray.get(self._start(self._shards[number], k), timeout=self._left())
         return tail
 
     def _left(self) -> float | None:
@@ -71,12 +89,6 @@ def warm_workers(count: int, fingerprint: str) -> None:
     """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's."""
     warmed: set[int] = set()
     for _ in range(WARM_ROUNDS_MAX):
-        for pid, found in ray.get([warm_worker.remote(WARM_HOLD_S) for _ in range(count)]):
-            warmed.add(pid)
-            if found != fingerprint:
-                raise FirmError(
-                    f"every node of this run needs the numeric fingerprint {fingerprint[:16]}, found "
-                    f"{found[:16]}; use machines of one kind, or leave that node out"
-                )
+        warmed |= set(ray.get([warm_worker.remote(fingerprint, WARM_HOLD_S) for _ in range(count)]))
         if len(warmed) >= count:
             return

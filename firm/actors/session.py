@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from firm.actors import cluster
 from firm.actors.plan import RunPlan
@@ -111,7 +112,14 @@ def _already_running() -> Any | None:
 
 
 def _supervise(plan: RunPlan) -> Any:
-    options = {"name": SUPERVISOR, "num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {
+        "name": SUPERVISOR,
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "lifetime": "detached",
+        "scheduling_strategy": here,
+    }
     return ray.remote(Supervisor).options(**options).remote(plan)
 
 

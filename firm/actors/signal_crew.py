@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from firm.actors.lost import LOST
 from firm.actors.signal_seat import WindowDelta
 from firm.agents.signals.signal_agent import MarketWindow
 from firm.bus.barrier import SignalBarrier
@@ -18,8 +19,6 @@ REBASE_BARS = 64
 
 RETRY_S = 0.05
 """Pause before a lost call is made again: the actor is being restarted."""
-
-_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
 
 
 class SharedWindow:
@@ -72,9 +71,10 @@ class SignalCrew:
                 seat, units = pending.pop(ref)
                 try:
                     answers = ray.get(ref)
-                except _LOST:
-                    time.sleep(RETRY_S)
-                    pending[self._call(seat, units, base, delta)] = (seat, units)
+                except LOST:
+                    if left is None or left > RETRY_S:
+                        time.sleep(RETRY_S)
+                        pending[self._call(seat, units, base, delta)] = (seat, units)
                     continue
                 for unit, payload in zip(units, answers, strict=True):
                     if payload is not None:
@@ -89,7 +89,12 @@ class SignalCrew:
             done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0) if waiting else ([], [])
             for ref in done:
                 cycle, units = waiting.pop(ref)
-                self._late += [LateAnswer(agent, unit, cycle) for agent, unit in units]
+                try:
+                    answers = ray.get(ref)
+                except LOST:
+                    continue  # the seat is free again, but this was no answer
+                heard = [unit for unit, payload in zip(units, answers, strict=True) if payload is not None]
+                self._late += [LateAnswer(agent, unit, cycle) for agent, unit in heard]
 
     def late(self) -> list[LateAnswer]:
         """The late answers that have come in, each once."""

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import ray
 
+from firm.actors.lost import LOST
 from firm.actors.plan import RunPlan
 from firm.actors.staff import create_actors
 from firm.errors import GatewayUnavailable
 
 READER_ANSWERS_WITHIN_S = 2.0
 SERVE_EVERY_S = 1.0
-
-_LOST = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError)
 
 
 class Progress(NamedTuple):
@@ -86,7 +85,7 @@ class Supervisor:
                 await self._actors["bus"].warm.remote(self._plan)
                 self._stage("connecting to the broker, loading history")
                 await self._actors["bus"].run.remote(self._plan)
-            except _LOST:
+            except LOST:
                 self._progress = self._progress._replace(restarts=self._progress.restarts + 1)
                 await asyncio.sleep(0.2)
             else:
@@ -96,7 +95,7 @@ class Supervisor:
         """Keep the endpoints up: a reader that has died comes back without them."""
         while True:
             await asyncio.sleep(SERVE_EVERY_S)
-            with suppress(*_LOST, GatewayUnavailable):
+            with suppress(*LOST, GatewayUnavailable):
                 await self._actors["reader"].start.remote()
 
     async def _end(self) -> None:
@@ -121,7 +120,7 @@ async def _answer(ref: Any) -> Any:
 async def _settled(ref: Any) -> None:
     try:
         await ref
-    except _LOST:
+    except LOST:
         return
 
 

@@ -6,7 +6,9 @@ from typing import ClassVar, Final, TypeAlias
 
 from firm.agents.exact import last_quote
 from firm.agents.market import Market
+from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO, Position
+from firm.domain.session import NS_PER_MS
 from firm.events.base import Entry, Event
 from firm.events.market import MarketData
 from firm.events.orders import CommissionReported, OrderFilled
@@ -34,8 +36,8 @@ class Bookkeeper:
 
     A fill is known by its `exec_id`: heard twice it counts once, and a higher revision replaces the former,
     so that the instrument is rebuilt as if the correction had come at once. A fee counts once per `exec_id`,
-    before or after its fill; as it moves only cash it is not announced by itself: the next
-    `PositionChanged` or `BookMarked` has it.
+    the last word on it, before or after its fill; as it moves only cash it is not announced by itself: the
+    next `PositionChanged` or `BookMarked` has it.
 
     Positions the account already held when the run began (the first `Reconciled`) are taken over at the mid
     of the moment, or at the first mid that is heard after. What they really cost is not known here, and a
@@ -43,8 +45,9 @@ class Bookkeeper:
     the run has fills of its own for an instrument the ledger stands; a difference is a break that the
     reconciliation reports. Later `Reconciled` change nothing.
 
-    `BookMarked` never pretends: if cash is not known, or a position has no price in account currency, it is
-    not said at all. An instrument without position and without quote is marked at price 0.
+    `BookMarked` never pretends: if cash is not known, or a position has no price in account currency that is
+    at most `max_quote_age_ms` old, it is not said at all, and without it Risk lets no new risk pass. An
+    instrument without position and without quote is marked at price 0.
     """
 
     name: ClassVar[str] = "bookkeeper"
@@ -52,7 +55,8 @@ class Bookkeeper:
         {InstrumentsResolved, BrokerConnected, CommissionReported, MarketData}
     )
 
-    def __init__(self) -> None:
+    def __init__(self, max_quote_age_ms: int) -> None:
+        self._max_quote_age = max_quote_age_ms * NS_PER_MS
         self._market = Market()
         self._cash: Decimal | None = None
         self._positions: dict[int, Position] = {}
@@ -79,11 +83,10 @@ class Bookkeeper:
             case OrderFilled() as fill:
                 return self._enter(fill)
             case CommissionReported(exec_id=exec_id, commission=commission):
-                if exec_id not in self._fees:
-                    self._fees[exec_id] = commission
-                    self._cash = self._known_cash() - commission
+                self._cash = self._known_cash() + self._fees.get(exec_id, ZERO) - commission
+                self._fees[exec_id] = commission
             case ScheduledTick(occasion=Occasion.DECIDE):
-                return self._marked()
+                return self._marked(entry.at)
             case ScheduledTick():
                 pass
         return []
@@ -135,12 +138,13 @@ class Bookkeeper:
                 self._without_cost.remove(instrument)
                 self._rebuild(instrument)
 
-    def _marked(self) -> list[BookMarked]:
+    def _marked(self, at: int) -> list[BookMarked]:
         instruments = self._market.instruments
         positions = [self._position(i.index) for i in instruments]
         quotes = [last_quote(self._market, i.index) for i in instruments]
         unpriced = any(
-            position.quantity != 0 and (quote is None or instrument.currency != ACCOUNT_CURRENCY)
+            position.quantity != 0
+            and (quote is None or instrument.currency != ACCOUNT_CURRENCY or self._is_stale(instrument, at))
             for instrument, position, quote in zip(instruments, positions, quotes, strict=True)
         )
         if self._cash is None or unpriced or not instruments:
@@ -163,6 +167,9 @@ class Bookkeeper:
                 prices=tuple(prices),
             )
         ]
+
+    def _is_stale(self, instrument: Instrument, at: int) -> bool:
+        return at - int(self._market.quoted_at[instrument.index]) > self._max_quote_age
 
     def _changed(self, instrument: int) -> PositionChanged:
         position = self._positions[instrument]

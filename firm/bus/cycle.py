@@ -251,14 +251,11 @@ class Cycle:
             self._commands.append(record)
 
     def _answer_requests(self) -> None:
-        """Halt and re-arm. While an agent is ill a re-arm waits, and another halt is the later word."""
+        """Halt and re-arm. While an agent is ill a re-arm is void: first skip, then re-arm."""
         requests, self._requests = self._requests, []
         for record in requests:
-            if record.kind == OperatorRearmRequested.KIND and self._inboxes.anyone_ill:
-                self._requests.append(record)
-                continue
-            self._requests.clear()
-            said = self.halt.answer(record)
+            void = record.kind == OperatorRearmRequested.KIND and self._inboxes.anyone_ill
+            said = None if void else self.halt.answer(record)
             if said is not None:
                 self._derived("bus", record.seq, 0, said.KIND, encode(said))
 

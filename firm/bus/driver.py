@@ -8,6 +8,7 @@ from firm.bus.cycle import Cycle, Rules
 from firm.bus.gateway import BrokerGateway, CommandBatch, OperatorGateway, Page
 from firm.bus.log import Log
 from firm.bus.recorded import Input, cycle_starts, recorded_batch
+from firm.domain.session import NS_PER_SECOND
 from firm.events import INPUT_AUTHORS, Event, Origin, Record, encode
 from firm.events.external import ExternalEvent
 from firm.events.market import MarketData, Ticks
@@ -76,6 +77,18 @@ class Driver:
         self._digest([])
         return not self.finished
 
+    def close(self) -> None:
+        """Send what the last cycle still said (a halt in it means cancels), and end the broker's session.
+
+        The store belongs to the caller.
+        """
+        if self.finished and self._commands:
+            batch = CommandBatch(self._page.number + 1, self._commands)
+            self._page = self._broker.turn(self._page.number, batch, self.cycle.at + NS_PER_SECOND)
+            if self._page.inputs:
+                self._live(self._page.inputs)
+        self._broker.close()
+
     def _digest(self, first: list[Event]) -> None:
         """Live a cycle with what the page and the operator bring; none if there is nothing."""
         for name, value in self._page.measured:
@@ -110,7 +123,3 @@ class Driver:
         self._commands += tuple(self.cycle.run(log, batch, at))
         self._operator.done(self.cycle.halt.reason)
         self.finished = any(isinstance(event, ShutdownRequested) for event in events)
-
-    def stop(self) -> None:
-        """Close the broker's side; the store belongs to the caller."""
-        self._broker.close()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from firm.domain.summing import plain_sum
 from firm.errors import ConfigError
 from firm.events.signals import Signal
 
@@ -51,7 +52,7 @@ def opinions(
             f"cio.weights needs a weight for every signal agent; found none for {', '.join(strangers)}, "
             f"only for {', '.join(sorted(weights))}. Add it, or leave the agent out."
         )
-    total = sum(weights[agent] for agent in asked)
+    total = plain_sum(weights[agent] for agent in asked)
     shares: dict[int, list[Share]] = {}
     conviction: dict[int, float] = {}
     for agent in asked:

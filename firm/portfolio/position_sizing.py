@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal, localcontext
 
 from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
+from firm.domain.summing import plain_sum
 
 
 def exposure_scale(
@@ -17,10 +18,10 @@ def exposure_scale(
     equity. So leaving one alone neither hands its share to the rest nor lets the whole exceed the target.
     Never above 1: little conviction makes little exposure, not leverage on noise.
     """
-    wanted = sum(abs(conviction) for conviction in decided)
+    wanted = plain_sum(abs(conviction) for conviction in decided)
     if wanted == 0:
         return 0.0
-    fair = gross_target / (wanted + sum(abs(conviction) for conviction in left_alone))
+    fair = gross_target / (wanted + plain_sum(abs(conviction) for conviction in left_alone))
     room = max(0.0, gross_target - taken) / wanted
     return min(1.0, fair, room)
 

@@ -10,6 +10,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
+from firm.domain.summing import plain_sum
 from firm.errors import DataError, InsufficientHistory
 
 Matrix = npt.NDArray[np.float64]
@@ -162,7 +163,7 @@ def horizon_factor(days: int, autocorrelation: float = 0.0) -> float:
         raise ValueError(
             f"a horizon needs days >= 1 and autocorrelation in (-1, 1), found {days} and {autocorrelation}"
         )
-    return sqrt(days + 2.0 * sum((days - lag) * autocorrelation**lag for lag in range(1, days)))
+    return sqrt(days + 2.0 * plain_sum((days - lag) * autocorrelation**lag for lag in range(1, days)))
 
 
 def require_finite(name: str, values: Matrix | Vector) -> None:

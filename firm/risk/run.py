@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from firm.domain.summing import plain_sum
 from firm.events.risk import RiskRunCompleted, RiskRunRequested
 from firm.risk_kernels.montecarlo import BLOCK, scenario_pnl
 from firm.risk_kernels.tail import (
@@ -41,7 +42,8 @@ class Shard(NamedTuple):
 def plan(request: RiskRunRequested, shards: int) -> list[Shard]:
     """Cut the run into at most `shards` nearly equal shards; scenarios must be a multiple of the block.
 
-    >>> from firm.events.risk import RiskRunRequested
+    >>> from firm.domain.summing import plain_sum
+    from firm.events.risk import RiskRunRequested
     >>> plan(RiskRunRequested(b"", b"", b"", 1, 0, 5 * 192, 1, 0.99), 2)
     [Shard(first_block=0, blocks=2), Shard(first_block=2, blocks=3)]
     """
@@ -89,7 +91,7 @@ def conclude(
             for number in short.shards:
                 parts[number] = again(number, short.k)
     var, es = var_es(tail.pnl, request.scenarios, request.confidence)
-    net = float(sum(_vector(request.exposures).tolist()))
+    net = plain_sum(_vector(request.exposures).tolist())
     stress = tuple((name, -shock * net) for name, shock in UNIFORM_SHOCKS.items())
     return RiskRunCompleted(request_seq, request.scenarios, var, es, -float(tail.pnl[0]), stress)
 

@@ -13,6 +13,7 @@ from firm.actors.crew import RayCrew
 from firm.actors.replay import replay_actors, replay_on_ray
 from firm.bus.replay import replay
 from firm.local import LocalCrew
+from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.roster import agent_names, rules
 from firm.store.memory import MemoryStore
 
@@ -89,7 +90,7 @@ def test_every_actor_killed_once_in_mid_call_changes_nothing():
     with replay_actors(CONFIG, 2) as (hosts, seats):
         chain = {name: Assassin(host) for name, host in hosts.items()}
         signals = [Assassin(seat) for seat in seats]
-        crew = RayCrew(chain, signals, risk_shards=2)
+        crew = RayCrew(chain, signals, 2, numeric_fingerprint())
 
         replayed = replay(recorded(), rules(CONFIG), crew)
 

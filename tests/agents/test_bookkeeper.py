@@ -5,7 +5,7 @@ import pytest
 from desk import BUY, DECIDE, SELL, TIMER, d, filled, instrument, quote, resolved
 from hypothesis import given, note
 from hypothesis import strategies as st
-from telling import tell
+from telling import START, tell
 
 from firm.agents.bookkeeper import Bookkeeper
 from firm.domain.order import Side
@@ -17,15 +17,18 @@ STOCKS = resolved(instrument(0, "KO"), instrument(1, "PEP"), instrument(2, "ES",
 CONNECTED = BrokerConnected("DU1", d(100_000))
 
 
+MINUTE_MS = 60_000
+
+
 def test_a_fill_becomes_a_position_and_cash():
-    said = tell(Bookkeeper(), STOCKS, CONNECTED, filled(7, "a", BUY, 10, "50.25"))
+    said = tell(Bookkeeper(MINUTE_MS), STOCKS, CONNECTED, filled(7, "a", BUY, 10, "50.25"))
 
     assert said == [PositionChanged(0, d(10), d("50.25"), d(0), d("99497.50"))]
 
 
 def test_closing_half_realises_its_profit_and_crossing_zero_starts_at_the_new_price():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -38,7 +41,7 @@ def test_closing_half_realises_its_profit_and_crossing_zero_starts_at_the_new_pr
 
 
 def test_the_same_execution_heard_twice_counts_once():
-    keeper = Bookkeeper()
+    keeper = Bookkeeper(MINUTE_MS)
     tell(keeper, STOCKS, CONNECTED, filled(7, "a", BUY, 10, 50))
 
     assert tell(keeper, filled(7, "a", BUY, 10, 50), first=4) == []
@@ -46,7 +49,7 @@ def test_the_same_execution_heard_twice_counts_once():
 
 def test_a_higher_revision_replaces_the_former_and_what_came_after_is_worked_out_anew():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -59,7 +62,7 @@ def test_a_higher_revision_replaces_the_former_and_what_came_after_is_worked_out
 
 
 def test_a_revision_that_comes_before_its_original_stays():
-    keeper = Bookkeeper()
+    keeper = Bookkeeper(MINUTE_MS)
     tell(keeper, STOCKS, CONNECTED, filled(7, "a", BUY, 8, 50, revision=2))
 
     assert tell(keeper, filled(7, "a", BUY, 10, 50, revision=1), first=4) == []
@@ -67,7 +70,7 @@ def test_a_revision_that_comes_before_its_original_stays():
 
 def test_a_correction_to_nothing_takes_the_fill_back():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -79,7 +82,7 @@ def test_a_correction_to_nothing_takes_the_fill_back():
 
 def test_a_correction_that_moves_the_fill_to_another_instrument_changes_both():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -94,9 +97,16 @@ def test_a_correction_that_moves_the_fill_to_another_instrument_changes_both():
 
 def test_a_fee_counts_once_before_or_after_its_fill_and_shows_in_the_next_statement():
     fee = CommissionReported("a", d("0.35"))
-    before = tell(Bookkeeper(), STOCKS, CONNECTED, fee, fee, filled(7, "a", BUY, 1, 100))
+    before = tell(Bookkeeper(MINUTE_MS), STOCKS, CONNECTED, fee, fee, filled(7, "a", BUY, 1, 100))
     after = tell(
-        Bookkeeper(), STOCKS, CONNECTED, filled(7, "a", BUY, 1, 100), fee, fee, quote((0, 99, 101)), DECIDE
+        Bookkeeper(MINUTE_MS),
+        STOCKS,
+        CONNECTED,
+        filled(7, "a", BUY, 1, 100),
+        fee,
+        fee,
+        quote((0, 99, 101)),
+        DECIDE,
     )
 
     assert before == [PositionChanged(0, d(1), d(100), d(0), d("99899.65"))]
@@ -106,7 +116,7 @@ def test_a_fee_counts_once_before_or_after_its_fill_and_shows_in_the_next_statem
 
 def test_a_decision_marks_the_book_at_the_mids_with_multipliers():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         quote((0, 59.99, 60.01), (2, 99.0, 101.0)),
@@ -130,14 +140,31 @@ def test_a_decision_marks_the_book_at_the_mids_with_multipliers():
     )
 
 
+def test_a_corrected_fee_replaces_the_former():
+    fees = [CommissionReported("a", d("1.00")), CommissionReported("a", d("0.60"))]
+    said = tell(Bookkeeper(MINUTE_MS), STOCKS, CONNECTED, *fees, filled(7, "a", BUY, 1, 100))
+
+    assert said[0].cash == CONNECTED.cash - d("100.60")
+
+
+def test_a_position_whose_quote_is_too_old_is_not_marked():
+    opening = [STOCKS, CONNECTED, filled(7, "a", BUY, 1, 100)]
+    at = START
+    fresh = [(at, quote((0, 99, 101))), (at + MINUTE_MS * 1_000_000, DECIDE)]
+    stale = [(at, quote((0, 99, 101))), (at + MINUTE_MS * 1_000_000 + 1, DECIDE)]
+
+    assert len(tell(Bookkeeper(MINUTE_MS), *opening, *fresh)) == 2
+    assert len(tell(Bookkeeper(MINUTE_MS), *opening, *stale)) == 1
+
+
 def test_a_mid_has_the_digits_of_the_feed_and_no_others():
-    said = tell(Bookkeeper(), STOCKS, CONNECTED, quote((0, 0.1, 0.2)), DECIDE)
+    said = tell(Bookkeeper(MINUTE_MS), STOCKS, CONNECTED, quote((0, 0.1, 0.2)), DECIDE)
 
     assert said[-1].prices[0] == d("0.15")
 
 
 def test_a_book_with_a_position_nobody_prices_is_not_marked():
-    keeper = Bookkeeper()
+    keeper = Bookkeeper(MINUTE_MS)
     tell(keeper, STOCKS, CONNECTED, filled(7, "a", BUY, 10, 50), quote((1, 9, 11)))
 
     assert tell(keeper, DECIDE, first=5) == []
@@ -146,23 +173,26 @@ def test_a_book_with_a_position_nobody_prices_is_not_marked():
 def test_a_position_in_another_currency_is_not_marked_for_want_of_a_rate():
     foreign = resolved(instrument(0, "SAP", currency="EUR"))
 
-    assert tell(Bookkeeper(), foreign, CONNECTED, quote((0, 9, 11)), filled(1, "a", BUY, 1), DECIDE)[1:] == []
+    assert (
+        tell(Bookkeeper(MINUTE_MS), foreign, CONNECTED, quote((0, 9, 11)), filled(1, "a", BUY, 1), DECIDE)[1:]
+        == []
+    )
 
 
 def test_without_cash_or_instruments_there_is_nothing_to_mark_and_a_timer_marks_nothing():
-    assert tell(Bookkeeper(), STOCKS, quote((0, 9, 11)), DECIDE) == []
-    assert tell(Bookkeeper(), CONNECTED, DECIDE) == []
-    assert tell(Bookkeeper(), STOCKS, CONNECTED, TIMER) == []
+    assert tell(Bookkeeper(MINUTE_MS), STOCKS, quote((0, 9, 11)), DECIDE) == []
+    assert tell(Bookkeeper(MINUTE_MS), CONNECTED, DECIDE) == []
+    assert tell(Bookkeeper(MINUTE_MS), STOCKS, CONNECTED, TIMER) == []
 
 
 def test_a_report_before_the_broker_has_said_what_cash_there_is_is_a_bug():
     with pytest.raises(AssertionError, match="before it said what cash"):
-        tell(Bookkeeper(), STOCKS, filled(7, "a", BUY, 1))
+        tell(Bookkeeper(MINUTE_MS), STOCKS, filled(7, "a", BUY, 1))
 
 
 def test_reconnecting_does_not_reset_the_cash():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -175,7 +205,7 @@ def test_reconnecting_does_not_reset_the_cash():
 
 def test_positions_held_before_the_run_are_taken_over_at_the_mid():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         quote((0, 59, 61)),
@@ -189,7 +219,7 @@ def test_positions_held_before_the_run_are_taken_over_at_the_mid():
 
 def test_a_position_taken_over_without_a_quote_costs_the_first_mid_heard_after():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         Reconciled(((0, d(10)),), d(0), ()),
@@ -205,7 +235,7 @@ def test_a_position_taken_over_without_a_quote_costs_the_first_mid_heard_after()
 
 def test_only_the_first_reconciliation_hands_over_positions_and_own_fills_stand():
     said = tell(
-        Bookkeeper(),
+        Bookkeeper(MINUTE_MS),
         STOCKS,
         CONNECTED,
         filled(7, "a", BUY, 10, 50),
@@ -263,14 +293,14 @@ fees = st.builds(CommissionReported, st.sampled_from("abcdef"), st.decimals(-1, 
 def test_the_books_equal_a_naive_model_under_any_mix_of_fills_duplicates_revisions_and_fees(
     reports: list[OrderFilled | CommissionReported],
 ):
-    keeper = Bookkeeper()
+    keeper = Bookkeeper(MINUTE_MS)
     tell(keeper, STOCKS, CONNECTED, quote((0, 100, 100), (1, 100, 100), (2, 100, 100)))
     tell(keeper, *reports, first=4)
     (marked,) = tell(keeper, DECIDE, first=100)
     heard_fees: dict[str, Decimal] = {}
     for report in reports:
         if isinstance(report, CommissionReported):
-            heard_fees.setdefault(report.exec_id, report.commission)
+            heard_fees[report.exec_id] = report.commission
     model = NaiveBooks([r for r in reports if isinstance(r, OrderFilled)], heard_fees, d(100_000))
     note(str(model.__dict__))
 

@@ -52,7 +52,7 @@ def numbered(events: Sequence[Event], first: int = 1, author: str = "broker") ->
 
 
 def listening(change: Callable[[type[Agent]], type[Agent]] = lambda cls: cls) -> Listener:
-    listener = Listener(change(Bookkeeper))
+    listener = Listener(lambda: change(Bookkeeper)(60_000))
     listener.recover(())
     return listener
 
@@ -96,7 +96,7 @@ def test_answering_what_one_only_notes_is_refused():
 
 
 def test_a_new_agent_and_one_that_has_failed_are_stale_until_they_recover():
-    listener = Listener(Bookkeeper)
+    listener = Listener(lambda: Bookkeeper(60_000))
     with pytest.raises(AgentStale, match="bookkeeper"):
         listener.hear((), Relay(60, 1, ()))
     listener.recover(())

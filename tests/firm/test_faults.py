@@ -18,7 +18,6 @@ from firm.events.signals import BarrierClosed, LateAnswer, Signal
 from firm.events.system import (
     CycleAborted,
     EntrySkipped,
-    OperatorHaltRequested,
     OperatorRearmRequested,
     TradingHalted,
     TradingRearmed,
@@ -119,26 +118,19 @@ def test_after_a_named_person_skipped_the_entry_and_rearmed_the_firm_trades_agai
     assert sent & set(later) == set(later), "Risk has forgotten them: nothing of the new ones is too much"
 
 
-def test_a_rearm_waits_until_nobody_is_ill_and_a_later_halt_outlives_it():
+def test_a_rearm_is_void_while_anyone_is_ill():
     skipped_first, story = nursed("risk", _on(OrderProposed))
     (skip,), (rearm,) = story.values()
-    kill = OperatorHaltRequested("wait")
-
-    def told(**events: tuple[int, Event]) -> MemoryStore:
-        changes, times = {"risk": ill(_on(OrderProposed))}, {at: [event] for at, event in events.values()}
-        return play(changes=changes, story=lambda settings: StageBroker(settings, times))
-
     noon = OPEN[1] + 2 * stage.HOUR
-    rearmed_first = told(rearm=(OPEN[1], rearm), skip=(noon, skip))
-    killed = told(rearm=(OPEN[1], rearm), kill=(OPEN[1] + stage.HOUR, kill), skip=(noon, skip))
+    times = {OPEN[1]: [rearm], noon: [skip]}
+    changes = {"risk": ill(_on(OrderProposed))}
 
-    (record,) = rearmed_first.read(kinds={TradingRearmed.KIND})
-    assert record.at == noon
-    assert CODEC.event(record) == whole_firm.events(skipped_first, TradingRearmed)[0]
-    assert stage.submitted(rearmed_first)
-    assert whole_firm.events(killed, TradingRearmed) == []
-    assert len(whole_firm.events(killed, TradingHalted)) == 1
-    assert not stage.submitted(killed)
+    rearmed_first = play(changes=changes, story=lambda settings: StageBroker(settings, times))
+
+    assert len(whole_firm.events(skipped_first, TradingRearmed)) == 1
+    assert whole_firm.events(rearmed_first, TradingRearmed) == []
+    assert len(whole_firm.events(rearmed_first, TradingHalted)) == 1
+    assert not stage.submitted(rearmed_first)
     assert replay(rearmed_first, rules(CONFIG), LocalCrew(CONFIG)).head == rearmed_first.head
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,15 +54,19 @@ def until(condition: Callable[[], Found], what: str, patience_s: float = PATIENC
 class Firm:
     """A launched firm, in a session of its own as a terminal would give it."""
 
-    def __init__(self, run_dir: Path, *options: str, **environ: str) -> None:
-        self.run_dir = run_dir
+    def __init__(
+        self, run_dir: Path, *options: str, prints: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`prints`: name of the files beside `run_dir` that it prints into, the directory's by default."""
+        self.run_dir, self._mark = run_dir, f"{run_dir}+{prints}"
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        self._files = [run_dir.with_name(f"{run_dir.name}.{stream}") for stream in ("out", "err")]
+        name = prints or run_dir.name
+        self._files = [run_dir.with_name(f"{name}.{stream}") for stream in ("out", "err")]
         with self._files[0].open("wb") as out, self._files[1].open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "firm.launch", "--run-dir", str(run_dir), *ON_FREE_PORTS, *options],
                 cwd=ROOT,
-                env=os.environ | {MARK: str(run_dir)} | environ,
+                env=os.environ | {MARK: self._mark} | dict(environ or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -74,10 +78,6 @@ class Firm:
         code = self.process.poll()
         out, err = (file.read_text(errors="replace") for file in self._files)
         return Said(-1 if code is None else code, out, err)
-
-    def reach(self, stage: str) -> None:
-        """Wait until it has printed that it does this."""
-        self.while_alive(lambda: stage in self.said().err, f"stage {stage!r}")
 
     def while_alive(self, condition: Callable[[], Found], what: str) -> Found:
         """Wait for a condition; the firm must not end meanwhile."""
@@ -105,7 +105,7 @@ class Firm:
         with contextlib.suppress(OSError):
             if os.getsid(pid) == self.process.pid:
                 return True
-            return f"{MARK}={self.run_dir}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+            return f"{MARK}={self._mark}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
         return False
 
     def actors(self, name: str) -> list[int]:
@@ -159,9 +159,11 @@ class Firm:
 
 
 @contextlib.contextmanager
-def launched(run_dir: Path, *options: str, **environ: str) -> Iterator[Firm]:
+def launched(
+    run_dir: Path, *options: str, prints: str = "", environ: Mapping[str, str] | None = None
+) -> Iterator[Firm]:
     """A firm for the length of a `with` block; nothing of it outlives the block."""
-    firm = Firm(run_dir, *options, **environ)
+    firm = Firm(run_dir, *options, prints=prints, environ=environ)
     try:
         yield firm
     finally:
@@ -177,12 +179,12 @@ def _living() -> Iterator[tuple[int, str]]:
                     yield int(entry.name), title
 
 
-def command(*arguments: str | Path, **environ: str) -> Said:
+def command(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> Said:
     """Run `firm` with these arguments."""
     done = subprocess.run(
         [sys.executable, "-m", "firm.cli", *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | environ,
+        env=os.environ | dict(environ or {}),
         capture_output=True,
         check=False,
         text=True,
