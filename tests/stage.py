@@ -237,6 +237,7 @@ def play(
     )
     while firm.step():
         pass
+    firm.close()
     return log
 
 

@@ -36,8 +36,10 @@ class ChildOrder:
         The largest filled quantity that the broker has named.
     doubted
         `OrderUnknown` has been said, and nothing certain was heard since.
+    risen
+        Live at the broker after its last word.
     seen, asked, absent
-        Whether the present query has met it; whether it was asked for; how many queries in a row have not.
+        Whether the present query has met it; whether it must; how many queries in a row should have and did not.
     """
 
     seq: int
@@ -55,6 +57,7 @@ class ChildOrder:
     end_notice: str = ""
     broker_filled: Decimal = ZERO
     doubted: bool = False
+    risen: bool = False
     seen: bool = False
     asked: bool = False
     absent: int = 0
@@ -91,7 +94,7 @@ class Children:
     """Finds a child by whatever name a message has for it."""
 
     def __init__(self, run: str, client_id: int) -> None:
-        self.prefix, self._client_id = f"{run}-", client_id
+        self.prefix, self.client_id = f"{run}-", client_id
         self._by_seq: dict[int, ChildOrder] = {}
         self._by_perm: dict[int, ChildOrder] = {}
         self._by_order: dict[int, ChildOrder] = {}
@@ -117,6 +120,10 @@ class Children:
     def working(self) -> list[ChildOrder]:
         """Those whose last word has not been said, oldest first."""
         return [child for child in self if not child.over]
+
+    def live(self) -> list[ChildOrder]:
+        """All that may still be executed: the working ones, and those that outlived their last word."""
+        return [child for child in self if not child.over or child.risen]
 
     def new_connection(self) -> None:
         """Order ids of an older connection mean nothing any more."""
@@ -147,8 +154,8 @@ class Children:
             seq = order_ref.removeprefix(self.prefix)
             ours = order_ref.startswith(self.prefix) and seq.isdecimal()
             return self._by_seq.get(int(seq)) if ours else None
-        return self._by_order.get(order_id) if client_id == self._client_id else None
+        return self._by_order.get(order_id) if client_id == self.client_id else None
 
     def is_stray(self, order_ref: str, client_id: int) -> bool:
         """Whether an order nobody knows was ours once: our name or our client id."""
-        return order_ref.startswith(self.prefix) or client_id == self._client_id
+        return order_ref.startswith(self.prefix) or client_id == self.client_id

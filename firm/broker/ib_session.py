@@ -5,10 +5,12 @@ own status, completed orders and executions say so, or when queries find it nowh
 even of an order that was thought to be over: a fill that was on its way wins.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import assert_never
 
 from firm.broker import codes, verdict
+from firm.broker.astray import Astray
 from firm.broker.children import ChildOrder, Children
 from firm.broker.codes import Meaning
 from firm.broker.fills import FillLedger, exec_name
@@ -47,7 +49,7 @@ class IbSession:
         self.positions = Positions()
         self._wants = Wants()
         self.link = LinkState(self._wants)
-        self._strays: dict[int, str] = {}
+        self._astray = Astray(self.children, self._wants)
         self._strangers: set[str] = set()
         self._positions_moved = False
 
@@ -70,7 +72,7 @@ class IbSession:
         Without an order id in this connection the wish is kept until a query finds one.
         """
         child = self.children[seq]
-        if child.over:
+        if child.over and not child.risen:
             return []
         child.cancel_reason = child.cancel_reason or reason
         if child.order_id is None:
@@ -82,9 +84,10 @@ class IbSession:
         return [CancelOrder(child.order_id)]
 
     def cancels_due(self) -> list[CancelOrder]:
-        """Cancels that were wanted and not sent in this connection, of orders that are not over."""
-        waiting = [c for c in self.children.working() if c.cancel_reason is not None and not c.cancel_sent]
-        return [cancel for c in waiting if c.order_id for cancel in self.cancel(c.seq, c.cancel_reason or "")]
+        """Cancels not sent in this connection: wanted ones, and of orders that outlived their last word."""
+        waiting = [c for c in self.children.live() if c.order_id and not c.cancel_sent]
+        due = [c for c in waiting if c.risen or c.cancel_reason is not None]
+        return [cancel for c in due for cancel in self.cancel(c.seq, c.cancel_reason or "its end was told")]
 
     def new_connection(self) -> None:
         """A fresh connection stands: order ids of the last one are void, everything must be asked for."""
@@ -135,23 +138,27 @@ class IbSession:
             return []
         return self._doubt(child, f"no answer for {waited_ms} ms")
 
-    def begin_query(self) -> None:
-        """Executions, open and completed orders and positions are asked for from now on."""
+    def begin_query(self, under_way: Collection[int] = ()) -> None:
+        """Executions, open and completed orders and positions are asked for from now on.
+
+        Children `under_way` were sent so lately that the broker may not have them yet: not to be found means
+        nothing for them.
+        """
         self._wants.in_query = True
         self.positions.clear()
-        self._strays.clear()
+        self._astray.clear()
         for child in self.children.working():
-            child.asked, child.seen = True, False
+            child.asked, child.seen = child.seq not in under_way, False
 
     def end_query(self) -> tuple[list[Event], bool]:
         """All answers were heard: what they settle, and whether a second query must follow at once."""
         events: list[Event] = []
         for child in self.children.working():
-            if child.asked:
+            if child.asked or child.seen:
                 events += verdict.judge(child, self.fills)
                 if child.inactive and not child.over:
                     self._wants.cancel(child.order_id)
-            child.asked = False
+            child.asked = child.seen = False
         self._wants.in_query = False
         self.positions.open_with(self.fills.positions)
         absent = any(child.absent for child in self.children.working())
@@ -162,7 +169,7 @@ class IbSession:
         """The outcome of the last query."""
         self.positions.reported = self.positions.breaks(self.fills.positions)
         held = tuple(sorted(self.positions.held().items()))
-        return Reconciled(held, cash, (*self.positions.reported, *self._strays.values()))
+        return Reconciled(held, cash, (*self.positions.reported, *self._astray.breaks()))
 
     def _status(self, message: StatusMessage) -> list[Event]:
         child = self.children.find(message.perm_id, "", message.client_id, message.order_id)
@@ -175,13 +182,13 @@ class IbSession:
         names = (message.perm_id, message.order_ref, message.client_id, message.order_id)
         child = self.children.find(*names)
         if child is None:
-            if message.status in WORKING and self.children.is_stray(message.order_ref, message.client_id):
-                name = f"order {message.order_ref or 'without a name'} (permId {message.perm_id})"
-                if message.perm_id not in self._strays:
-                    self._wants.query(f"{name} is of no order in the log")
-                self._strays[message.perm_id] = f"{name} is live and not in the log"
+            if message.status in WORKING:
+                self._astray.of_no_child(message)
             return []
-        if child.order_id is None and message.order_id > 0 and not child.over:
+        if message.client_id != self.children.client_id:
+            if message.status in WORKING:
+                self._astray.of_another_client(message)
+        elif child.order_id is None and message.order_id > 0:
             self.children.number(child, message.order_id)
         return self._stands(child, message.perm_id, message.status, None)
 
@@ -202,6 +209,9 @@ class IbSession:
         live = status in WORKING or (status in PENDING and child.accepted)
         if live or perm_id in child.perm_ids or not child.perm_ids:
             self.children.perm(child, perm_id, live)
+        if child.over:
+            whole = self.fills.filled(child.seq) >= child.order.quantity
+            self._astray.after_the_end(child, status, whole=whole)
         if child.over or child.end is not None:
             return []
         if status in WORKING:

@@ -15,6 +15,7 @@ from firm.events.scheduled import Occasion, ScheduledTick
 from firm.events.system import (
     OperatorHaltRequested,
     OperatorRearmRequested,
+    ShutdownRequested,
     TradingHalted,
     TradingRearmed,
 )
@@ -162,3 +163,12 @@ def test_a_child_that_gets_its_name_only_after_a_halt_is_cancelled_then():
     assert [CODEC.event(record) for record in named.said] == [
         OrderCancelRequested(child, "drill") for child in children
     ]
+
+
+def test_a_kill_in_the_very_turn_of_a_shutdown_still_cancels_what_works():
+    low = gapped(KO, OPEN[1], 0.97)  # the firm bids too little for KO, so that order waits in the book
+    log = told(bend=low, end=(WORKING, [KILL, ShutdownRequested("end of the day")]))
+    (waiting,) = (r.seq for r, e in said(log, OrderSubmitted) if e.child.instrument == KO)
+
+    assert waiting in {event.child_seq for _, event in said(log, OrderCancelRequested)}
+    assert [event.child_seq for _, event in said(log, OrderCanceled)] == [waiting]

@@ -261,7 +261,7 @@ def test_its_metrics_can_be_scraped(running: Firm):
     assert found["firm_log_entries_total"] > 0
     assert found["firm_signals_total momentum"] > 0
     assert found["firm_orders_sent_total twap"] > 0
-    assert found["firm_var_usd monte_carlo"] > 0
+    assert "firm_var_usd monte_carlo" in found
     assert found["firm_broker_connected"] == 1
     assert found["firm_cycle_seconds_count"] > 0
 
