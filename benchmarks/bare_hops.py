@@ -2,9 +2,10 @@
 
 python benchmarks/bare_hops.py [--decisions 160] [--co-seated]
 
-A broker actor polls a TCP server in a process of its own; a bus actor commits, passes a value through empty
-actors by ref, fans out to empty seats, runs the firm's own Monte Carlo tasks meanwhile, and hands the order to
-the broker. The real firm's calls and commits of one decision are counted, and these hops must make the same.
+A broker actor polls a TCP server in a process of its own; a bus actor commits, asks empty seats, meanwhile
+passes a value through two empty actors by ref and runs the firm's own Monte Carlo tasks, commits, passes a
+value through four more, commits, and hands the order to the broker. The calls and commits that the real firm
+makes in one decision are counted, and these hops must make the same.
 Prints one JSON object: milliseconds of every decision from the first byte of a page to the order on the
 socket, with the Monte Carlo tasks and without; the kernel alone; the counts.
 """
@@ -129,7 +130,7 @@ def firm_counts(settings: Settings, within: Path) -> tuple[Counts, RiskRunReques
         mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
         mock.patch.object(broker, "turn", counted(broker.turn, "broker turns", counts)),
     ):
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus)
+        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, numeric_fingerprint())
         driver = Driver(rules(settings), crew, store, broker, NoOperator())
         sessions = SessionsLoaded(tape.sessions, decision_times(tape.sessions, settings.schedule.decide))
         driver.start(RunStarted(1, "benchmark", settings.logged(), "", tape.label), lambda: sessions)
@@ -208,17 +209,19 @@ class BareBus:
         self._hosts = [CountedActor(host, "host calls", self._counts) for host in hosts]
         self._seats = [CountedActor(seat, "seat calls", self._counts) for seat in seats]
         self._calls_a_seat = asked["seat calls"] // len(seats)
-        self._puts = asked["puts"]
         self._task = counted(risk_tasks.measure_shard.remote, "risk tasks", self._counts)
+        self._fingerprint = numeric_fingerprint()
         self._directory = tempfile.TemporaryDirectory()
         keys = Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32))
         self._store = SqliteStore.open(Path(self._directory.name), keys)
 
     def warm(self, workers: int) -> None:
         """Compile the kernels on this actor's workers."""
-        risk_tasks.warm_workers(workers, numeric_fingerprint())
+        risk_tasks.warm_workers(workers, self._fingerprint)
 
-    def run(self, decisions: int, request: RiskRunRequested | None, shards: int) -> tuple[list[float], Counts]:
+    def run(
+        self, decisions: int, request: RiskRunRequested | None, shards: int
+    ) -> tuple[list[float], Counts]:
         """Milliseconds of each decision, and the calls and commits of the last one."""
         took: list[float] = []
         ray.get(self._broker.turn.remote([]))
@@ -232,12 +235,10 @@ class BareBus:
     def _decide(self, request: RiskRunRequested | None, shards: int) -> None:
         one, *rest = self._hosts
         self._commit()
-        self._pass([one, rest[0]] if rest else [one])
-        for _ in range(self._puts):
-            self._counts["puts"] += 1
-            ray.put(request)
-        tasks = [] if request is None else [self._task(request, s, 0) for s in plan(request, shards)]
         answers = [seat.answer.remote(100) for seat in self._seats for _ in range(self._calls_a_seat)]
+        self._pass([one, rest[0]] if rest else [one])
+        cut = [] if request is None else plan(request, shards)
+        tasks = [self._task(request, shard, 0, self._fingerprint) for shard in cut]
         ray.wait(answers, num_returns=len(answers), timeout=5)
         ray.get(answers)
         ray.get(tasks, timeout=5)
@@ -300,7 +301,9 @@ def measure_hops(settings: Settings, decisions: int, port: int) -> dict[str, Any
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--decisions", type=int, default=160)
     parser.add_argument("--co-seated", action="store_true")
     parser.add_argument("--serve", action="store_true", help="be the server (used by the script itself)")

@@ -6,8 +6,8 @@ Each round runs, one after the other: the firm with an actor for each agent, the
 (see bare_hops.py), the firm with co-seated agents, its bare hops. The firm is a real `python -m firm.launch`
 with an embedded Ray and the simulated gateway over TCP, at the paper configuration with Monte Carlo on, but
 deciding every half hour and sending market orders, so that a decision inside the session sends at once. What
-is measured is in the run's own operations table: from the first bytes of a page in the broker's process to the
-order written to the socket. Only decision cycles count. Figures are medians over the rounds.
+is measured is in the run's own operations table: from the first bytes of a page in the broker's process to
+the order written to the socket. Only decision cycles count. Figures are medians over the rounds.
 """
 
 import argparse
@@ -70,8 +70,8 @@ def _environment(run_dir: Path) -> dict[str, str]:
 def measured(run_dir: Path) -> tuple[list[float], list[float]]:
     """Milliseconds of decision cycles: to the first order of each, and to every order.
 
-    An order is measured after its cycle and before the next one's `cycle_ms`, so counting these tells whose it
-    is; that each cycle has as many measurements as orders in the log is asserted.
+    An order is measured after its cycle and before the next one's `cycle_ms`, so counting these tells whose
+    it is; that each cycle has as many measurements as orders in the log is asserted.
     """
     keys = Keys.load(run_dir.parent / "keys", create=False)
     first: list[float] = []
@@ -91,7 +91,9 @@ def measured(run_dir: Path) -> tuple[list[float], list[float]]:
         found = took.get(number, [])
         assert len(found) == orders, f"cycle {number} sent {orders} orders, {len(found)} were measured"
         every += found if kind is CycleKind.DECISION else []
-    assert len(first) >= DECISIONS_MIN, f"{DECISIONS_MIN} decisions with orders are needed, found {len(first)}"
+    assert len(first) >= DECISIONS_MIN, (
+        f"{DECISIONS_MIN} decisions with orders are needed, found {len(first)}"
+    )
     return first, every
 
 
@@ -202,7 +204,9 @@ def show(report: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print the table, write JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--days", type=int, default=15)
     parser.add_argument("--json", type=Path, default=None)

@@ -36,6 +36,9 @@ class LocalCrew:
         """See Crew."""
         self._listeners[name].recover(records)
 
+    def begin(self, signals: SignalAsk) -> None:
+        """See Crew. In one thread nobody can start meanwhile."""
+
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew."""
         barrier = SignalBarrier(signals.expected)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from firm.actors.plan import RunPlan
 from firm.broker.ib import IbGateway
+from firm.broker.universe import bar_size_of
 from firm.bus.gateway import CommandBatch, Page
 from firm.errors import AgentStale
 from firm.events import Event, Record
@@ -33,6 +34,7 @@ class Broker:
             "wall" if control is None else "stepped" if simulation.clock == "stepped" else "free",
             control,
             simulation.history_bars,
+            bar_size_of(settings.schedule.decide),
         )
         return self._gateway.open(memory, run)
 

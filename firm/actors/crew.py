@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from firm.actors.host import decode_relay, encode
 from firm.actors.lost import LOST
 from firm.actors.risk_tasks import RiskRun
 from firm.actors.signal_crew import RETRY_S, SignalCrew
@@ -35,7 +36,7 @@ class RayCrew:
         deadline = time.monotonic() + HEAL_WITHIN_S
         while True:
             try:
-                said: Relay = ray.get(self._chain(stages, relay))
+                said = decode_relay(ray.get(self._chain(stages, relay)))
             except (*LOST, AgentStale) as error:
                 if time.monotonic() > deadline:
                     raise FirmError(
@@ -48,10 +49,10 @@ class RayCrew:
                 return said
 
     def _chain(self, stages: Sequence[Stage], relay: Relay) -> Any:
-        passed: Any = relay
+        passed: Any = encode(relay)
         for _, seated in groupby(stages, key=lambda stage: self._hosts[stage.name]):
             together = tuple(seated)
-            passed = self._hosts[together[0].name].hear.remote(together, passed)
+            passed = self._hosts[together[0].name].hear.remote(encode(together), passed)
         return passed
 
     def _heal(self, name: str, records: Sequence[Record], deadline: float) -> None:
@@ -69,10 +70,14 @@ class RayCrew:
         """See Crew."""
         self._heal(name, list(records), time.monotonic() + HEAL_WITHIN_S)
 
+    def begin(self, signals: SignalAsk) -> None:
+        """See Crew. The signal agents think while bookkeeper and risk hear."""
+        self._signals.ask(signals)
+
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew. The risk tasks run while the signal agents think."""
         run = RiskRun(risk, self._risk_shards, self._fingerprint) if risk is not None else None
-        answers = self._signals.ask(signals)
+        answers = self._signals.answers(signals)
         return FanOut(answers, run.collect() if run is not None else None)
 
     def late(self) -> list[LateAnswer]:

@@ -17,7 +17,7 @@ from firm.store.keys import Keys
 from firm.store.lock import WriterLock
 from firm.store.sqlite import SqliteStore
 
-DYING_WRITER_S = 30.0
+DYING_WRITER_S = 20.0
 
 
 def open_run_dir(run_dir: Path) -> RunStarted | None:

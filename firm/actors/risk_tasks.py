@@ -55,7 +55,6 @@ class RiskRun:
         assert isinstance(request, RiskRunRequested)
         self._ask, self._request, self._fingerprint = ask, request, fingerprint
         self._started = time.monotonic()
-        self._on_store = ray.put(request)
         self._shards = plan(request, shards)
         self._tasks = [self._start(shard, 0) for shard in self._shards]
 
@@ -73,7 +72,7 @@ class RiskRun:
             return RiskRunFailed(self._ask.record.seq, f"{type(reason).__name__}: {reason}")
 
     def _start(self, shard: Shard, at_least: int) -> Any:
-        return measure_shard.remote(self._on_store, shard, at_least, self._fingerprint)
+        return measure_shard.remote(self._request, shard, at_least, self._fingerprint)
 
     def _again(self, number: int, k: int) -> Tail:
         tail: Tail = ray.get(self._start(self._shards[number], k), timeout=self._left())

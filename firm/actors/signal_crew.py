@@ -3,6 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import ray
@@ -48,23 +50,30 @@ class SignalCrew:
     def __init__(self, seats: Sequence[Any]) -> None:
         self._seats = list(seats)
         self._window = SharedWindow()
+        self._shared: tuple[Any, ...] = ()
         self._busy: dict[int, dict[Any, tuple[int, list[Unit]]]] = {i: {} for i in range(len(seats))}
         self._late: list[LateAnswer] = []
+        self._pending: dict[Any, tuple[int, list[Unit]]] = {}
 
-    def ask(self, ask: SignalAsk) -> dict[Unit, bytes]:
-        """Answers by unit, of those that came before the deadline. Without a deadline: of all."""
-        started = time.monotonic()
-        barrier = SignalBarrier(ask.expected)
-        base, delta = self._window.share(ask.window)
+    def ask(self, ask: SignalAsk) -> None:
+        """Let every seat that is free begin; `answers` to the same question collects."""
+        self._shared = self._window.share(ask.window)
         self.collect_late()
-        pending: dict[Any, tuple[int, list[Unit]]] = {}
+        self._pending = {}
         for seat in range(len(self._seats)):
             if ask.deadline_ms is None or not self._busy[seat]:
-                for units in _by_agent(ask.expected, seat, len(self._seats)):
-                    pending[self._call(seat, units, base, delta)] = (seat, units)
+                units = _share(ask.expected, seat, len(self._seats))
+                if units:
+                    self._pending[self._call(seat, units)] = (seat, units)
+
+    def answers(self, ask: SignalAsk) -> dict[Unit, bytes]:
+        """Answers by unit, of those that come before the deadline, from now. Without a deadline: of all."""
+        started = time.monotonic()
+        barrier = SignalBarrier(ask.expected)
+        pending = self._pending
         while pending:
             left = _left(started, ask.deadline_ms)
-            done, _ = ray.wait(list(pending), num_returns=1, timeout=left)
+            done = _answered(list(pending), left)
             if not done:
                 break
             for ref in done:
@@ -74,7 +83,7 @@ class SignalCrew:
                 except LOST:
                     if left is None or left > RETRY_S:
                         time.sleep(RETRY_S)
-                        pending[self._call(seat, units, base, delta)] = (seat, units)
+                        pending[self._call(seat, units)] = (seat, units)
                     continue
                 for unit, payload in zip(units, answers, strict=True):
                     if payload is not None:
@@ -102,16 +111,27 @@ class SignalCrew:
         late, self._late = self._late, []
         return late
 
-    def _call(self, seat: int, units: Sequence[Unit], base: Any, delta: WindowDelta) -> Any:
-        names = [unit for _, unit in units]
-        return self._seats[seat].answer.remote(units[0][0], names, base, delta)
+    def _call(self, seat: int, units: Sequence[Unit]) -> Any:
+        asked = [(agent, [unit for _, unit in its]) for agent, its in groupby(units, key=itemgetter(0))]
+        return self._seats[seat].answer.remote(asked, *self._shared)
 
 
-def _by_agent(expected: Sequence[Unit], seat: int, seats: int) -> list[list[Unit]]:
+def _share(expected: Sequence[Unit], seat: int, seats: int) -> list[Unit]:
     """The seat's share of each agent's units: every `seats`-th one."""
     agents = dict.fromkeys(agent for agent, _ in expected)
-    shares = ([unit for unit in expected if unit[0] == agent][seat::seats] for agent in agents)
-    return [share for share in shares if share]
+    return [u for agent in agents for u in [unit for unit in expected if unit[0] == agent][seat::seats]]
+
+
+def _answered(pending: list[Any], left: float | None) -> list[Any]:
+    """All who are asked, if they answer soon; else whoever has, at least one unless no time is `left` (s).
+
+    Waking once a round costs less than once an answer; a lost call must not wait for the slowest.
+    """
+    soon = RETRY_S if left is None else min(left, RETRY_S)
+    done: list[Any] = ray.wait(pending, num_returns=len(pending), timeout=soon)[0]
+    if not done:
+        done = ray.wait(pending, num_returns=1, timeout=None if left is None else left - soon)[0]
+    return done
 
 
 def _left(started: float, deadline_ms: int | None) -> float | None:

@@ -29,9 +29,9 @@ class SignalSeat:
         self._agents = {agent.name: agent for agent in hire_signals(Settings.model_validate_json(settings))}
 
     def answer(
-        self, agent: str, units: Sequence[str], base: MarketWindow, delta: WindowDelta
+        self, asked: Sequence[tuple[str, Sequence[str]]], base: MarketWindow, delta: WindowDelta
     ) -> list[bytes | None]:
-        """One encoded signal a unit, in the order asked, None where the agent failed.
+        """One encoded signal a unit of each agent, in the order asked, None where the agent failed.
 
         `base` comes from shared memory, read-only.
         """
@@ -40,7 +40,10 @@ class SignalSeat:
             np.concatenate([base.times[delta.skip :], delta.times]),
             np.concatenate([base.closes[delta.skip :], delta.closes]),
         )
-        return opinions(self._agents[agent], units, window)
+        answers: list[bytes | None] = []
+        for agent, units in asked:
+            answers += opinions(self._agents[agent], units, window)
+        return answers
 
     def pid(self) -> int:
         """The process, for operators and for tests that kill it."""

@@ -1,4 +1,4 @@
-"""Orders that live at the broker and should not, or that the firm cannot reach: each of them a break. Pure."""
+"""Orders that live at the broker and should not, or are out of the firm's reach: each is a break. Pure."""
 
 from firm.broker.children import ChildOrder, Children
 from firm.broker.messages import OpenOrderMessage
@@ -53,10 +53,17 @@ class Astray:
         if status in ALIVE and not (whole and len(child.perm_ids) < 2):
             if not child.risen:
                 child.risen, child.cancel_sent = True, False
-                self._wants.query(f"order {name} is over in the log ({child.state}), the broker says {status}")
+                self._wants.query(
+                    f"order {name} is over in the log ({child.state}), the broker says {status}"
+                )
         elif child.risen and status in ENDED and not child.live_as:
             child.risen = False
             self._wants.query(f"order {name} has ended at the broker too")
+
+    def ended(self, perm_id: int, status: str) -> None:
+        """A status of any order: if it ends one that was met, the break may be over."""
+        if status in ENDED and perm_id in self._found:
+            self._wants.query(f"order with permId {perm_id} is {status}: {self._found.pop(perm_id)}")
 
     def _met(self, perm_id: int, text: str) -> None:
         if perm_id not in self._found:

@@ -39,7 +39,8 @@ class ChildOrder:
     risen
         Live at the broker after its last word.
     seen, asked, absent
-        Whether the present query has met it; whether it must; how many queries in a row should have and did not.
+        Whether the present query has met it; whether it was asked for; how many queries in a row should have
+        met it and did not.
     """
 
     seq: int

@@ -142,7 +142,8 @@ class Connection:
         limit = timeout_s or self._settings.request_timeout_ms / 1000
         await self._pacer.take()
         try:
-            return await asyncio.wait_for(request(self.ib), limit)
+            async with asyncio.timeout(limit):
+                return await request(self.ib)
         except RequestError as error:
             raise GatewayError(f"the gateway refused to tell {what}: {error}") from error
         except (ConnectionError, TimeoutError) as error:
@@ -201,7 +202,7 @@ class Connection:
     async def _connected(self) -> bool:
         """One attempt; False if the client id is in use."""
         settings, in_use = self._settings, asyncio.Event()
-        self._ib = ib = RecordingIB(self._arrived)
+        ib = RecordingIB(self._arrived)
         ib.wrapper.client_id_in_use = in_use.set
         ib.disconnectedEvent += self._arrived
         timeout = settings.connect_timeout_ms / 1000
@@ -221,6 +222,7 @@ class Connection:
             if in_use.is_set():
                 return False
             await connecting
+            self._ib = ib  # not before: nothing may be sent on half a connection
         except (OSError, TimeoutError) as error:
             raise GatewayUnavailable(
                 f"an IB Gateway was needed at {self._address}, found none ready within {timeout:g} s "
@@ -232,10 +234,12 @@ class Connection:
             if not connecting.done():
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
+            if self._ib is not ib:
+                ib.disconnect()
         return True
 
     def _ib_account(self, managed: list[str]) -> str:
-        wanted = self._settings.account
+        wanted = self._settings.account or self.account or None  # the same again after a reconnection
         if wanted is None and len(managed) == 1:
             return managed[0]
         if wanted in managed:

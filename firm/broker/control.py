@@ -93,7 +93,8 @@ class ControlStream:
         reader, writer = self._streams
         try:
             writer.write(line(command))
-            return reply(await asyncio.wait_for(reader.readline(), TIMEOUT_S), address)
+            async with asyncio.timeout(TIMEOUT_S):
+                return reply(await reader.readline(), address)
         except (OSError, TimeoutError) as error:
             raise GatewayClosed(f"the control port {address} failed: {error!r}") from error
 

@@ -5,6 +5,7 @@ is busy; all state lives on that loop, and each call waits for its answer from t
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -22,10 +23,11 @@ from firm.broker.turns import LiveTurns, SteppedTurns, Turns
 from firm.broker.universe import DAY_BAR, history, resolve
 from firm.bus.gateway import CommandBatch, Page
 from firm.config import Broker
-from firm.errors import ConfigError
+from firm.errors import ConfigError, GatewayError
 from firm.events import Event, Record
 from firm.events.system import InstrumentsResolved
 
+LOG = logging.getLogger("firm.broker")
 GatewayClock = Literal["stepped", "free", "wall"]
 Answer = TypeVar("Answer")
 
@@ -107,7 +109,7 @@ class IbGateway:
         return self._turned(at, events, done=done)
 
     def reconcile(self) -> tuple[Event, ...]:
-        """See BrokerGateway."""
+        """See BrokerGateway. If the broker cannot be asked, `BrokerDisconnected` says so instead."""
         return self._await(self._reconcile())
 
     def close(self) -> None:
@@ -133,7 +135,9 @@ class IbGateway:
 
         connection = Connection(self._broker, pacer, news)
         answer_ms = self._broker.request_timeout_ms
-        self._pump = pump = Pump(session, connection, Latch(self._latch), pacer, answer_ms, stopwatch)
+        stepped = self._clock == "stepped"
+        latch = Latch(self._latch)
+        self._pump = pump = Pump(session, connection, latch, pacer, answer_ms, stopwatch, stepped=stepped)
         control = None if self._control is None else ControlStream(*self._control)
         self._turns = _turns(self._clock, pump, control, arrived)
         at = await self._turns.begin()
@@ -167,10 +171,15 @@ class IbGateway:
 
     async def _reconcile(self) -> tuple[Event, ...]:
         assert self._pump is not None, "open the gateway first"
-        await self._pump.reconcile()
+        try:
+            await self._pump.reconcile()
+        except GatewayError as error:
+            self._pump.lost(str(error))
         return self._pump.take()
 
     async def _close(self) -> None:
+        if self._pump is not None and self._pump.connection.up:
+            await self._last_look(self._pump)
         if self._turns is not None:
             await self._turns.end()
         if self._pump is not None:
@@ -179,6 +188,15 @@ class IbGateway:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+    async def _last_look(self, pump: Pump) -> None:
+        """A kill that nobody has seen yet must not wait for the next session; what it sends must arrive."""
+        if not await pump.look_at_latch():
+            return
+        try:
+            await pump.fence()
+        except GatewayError as error:
+            LOG.warning("hanging up without knowing whether the cancels have arrived: %s", error)
 
     def _turned(self, at: int, events: Sequence[Event], *, done: bool) -> Page:
         measured = () if self._pump is None else self._pump.stopwatch.take()

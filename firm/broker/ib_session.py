@@ -51,6 +51,7 @@ class IbSession:
         self.link = LinkState(self._wants)
         self._astray = Astray(self.children, self._wants)
         self._strangers: set[str] = set()
+        self._under_way: frozenset[int] = frozenset()
         self._positions_moved = False
 
     def submit(self, seq: int, child: Child, order_id: int) -> None:
@@ -148,17 +149,18 @@ class IbSession:
         self.positions.clear()
         self._astray.clear()
         for child in self.children.working():
-            child.asked, child.seen = child.seq not in under_way, False
+            child.asked, child.seen = True, False
+        self._under_way = frozenset(under_way)
 
     def end_query(self) -> tuple[list[Event], bool]:
         """All answers were heard: what they settle, and whether a second query must follow at once."""
         events: list[Event] = []
         for child in self.children.working():
-            if child.asked or child.seen:
+            if child.asked and (child.seen or child.seq not in self._under_way):
                 events += verdict.judge(child, self.fills)
                 if child.inactive and not child.over:
                     self._wants.cancel(child.order_id)
-            child.asked = child.seen = False
+            child.asked = False
         self._wants.in_query = False
         self.positions.open_with(self.fills.positions)
         absent = any(child.absent for child in self.children.working())
@@ -172,6 +174,7 @@ class IbSession:
         return Reconciled(held, cash, (*self.positions.reported, *self._astray.breaks()))
 
     def _status(self, message: StatusMessage) -> list[Event]:
+        self._astray.ended(message.perm_id, message.status)
         child = self.children.find(message.perm_id, "", message.client_id, message.order_id)
         if child is None:
             return []

@@ -25,6 +25,7 @@ from firm.events.system import BrokerConnected
 LOG = logging.getLogger("firm.broker")
 QUERIES_IN_A_ROW = 3
 ROUNDS_OF_WANTS = 5
+PAUSE_S, LOOKS_AT_LATCH = 1.0, 10
 
 
 class Pump:
@@ -38,8 +39,18 @@ class Pump:
         pacer: Pacer,
         answer_ms: int,
         stopwatch: Stopwatch,
+        *,
+        stepped: bool,
     ) -> None:
-        """`answer_ms`: an order that nothing was heard of for so long is unknown."""
+        """Prepare.
+
+        Parameters
+        ----------
+        answer_ms
+            An order that nothing was heard of for so long is unknown.
+        stepped
+            The gateway's clock stands still and every order is awaited: nothing is ever under way.
+        """
         self.session, self.connection, self.latch = session, connection, latch
         self.stopwatch = stopwatch
         self.outbox: list[Event] = []
@@ -47,6 +58,8 @@ class Pump:
         self._instruments: Sequence[Instrument] = ()
         self._pacer, self._answer_ms = pacer, answer_ms
         self._awaited: dict[int, float] = {}
+        self._stepped = stepped
+        self._asking = asyncio.Lock()
 
     def trade(self, instruments: Sequence[Instrument]) -> None:
         """The universe of the run, in index order."""
@@ -69,11 +82,23 @@ class Pump:
 
     async def begin(self) -> None:
         """After a connection: reconcile, subscribe, and catch up with cancels."""
-        self.session.new_connection()
-        await self.reconcile()
-        await self.connection.subscribe(self._instruments, self.board)
-        await self.connection.fence()
-        await self.answer_wants()
+        async with self._asking:
+            self.session.new_connection()
+            await self._reconcile()
+        await self._go_on()
+
+    async def reconnect(self) -> None:
+        """Connect again and begin; nobody asks anything between the two."""
+        async with self._asking:
+            await self.connection.connect()
+            self.session.new_connection()
+            await self._reconcile()
+        await self._go_on()
+
+    async def fence(self, timeout_s: float | None = None) -> None:
+        """See `Connection.fence`."""
+        async with self._asking:
+            await self.connection.fence(timeout_s)
 
     async def carry_out(self, commands: Sequence[Record]) -> None:
         """Send orders and cancels strictly in order; what cannot be sent is refused or kept as a wish."""
@@ -84,12 +109,14 @@ class Pump:
                 case OrderCancelRequested(child_seq=child_seq, reason=reason):
                     await self._send_cancels(self.session.cancel(child_seq, reason))
 
-    async def look_at_latch(self) -> None:
-        """When the kill switch comes down: cancel all own working orders, once."""
-        if reason := self.latch.has_come_down():
+    async def look_at_latch(self) -> bool:
+        """When the kill switch comes down: cancel all own live orders, once; whether it just did."""
+        reason = self.latch.has_come_down()
+        if reason:
             LOG.warning("%s: cancelling all working orders", reason)
-            for child in self.session.children.working():
+            for child in self.session.children.live():
                 await self._send_cancels(self.session.cancel(child.seq, reason))
+        return reason is not None
 
     async def answered(self, arrived: asyncio.Event) -> None:
         """Wait until every order sent was answered to, or its time is up."""
@@ -116,6 +143,7 @@ class Pump:
         """Ask and send what the session wants, until it wants nothing more."""
         for _ in range(ROUNDS_OF_WANTS):
             self.drain()
+            await self._send_cancels(self.session.cancels_due())
             wants = self.session.wants()
             if not wants:
                 return
@@ -133,17 +161,34 @@ class Pump:
     async def reconcile(self) -> None:
         """Ask for everything, twice if something is missing, and report what it comes to.
 
-        While the gateway has lost its own link nothing it says is new, so nothing is asked.
+        While the gateway has lost its own link nothing it says is new, so nothing is asked. One at a time:
+        requests must not overlap, nor may the answers to one query settle another.
         """
+        async with self._asking:
+            await self._reconcile()
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone."""
+        self.drain()
+        self.outbox += self.session.link.lost(reason)
+
+    async def _go_on(self) -> None:
+        await self.connection.subscribe(self._instruments, self.board)
+        await self.fence()
+        await self.answer_wants()
+
+    async def _reconcile(self) -> None:
         session, connection = self.session, self.connection
         frozen = session.link.frozen is not None
         if frozen and not session.link.back:
             return
         if frozen:
             self.outbox.append(BrokerConnected(connection.account, await connection.cash()))
-        for _ in range(QUERIES_IN_A_ROW):
+        for asked in range(QUERIES_IN_A_ROW):
+            if asked:
+                await self._pause()
             self.drain()
-            session.begin_query()
+            session.begin_query(self._under_way())
             await connection.query()
             self.drain()
             events, again = session.end_query()
@@ -157,10 +202,18 @@ class Pump:
         self.outbox.append(session.reconciled(cash))
         await self._send_cancels(session.cancels_due())
 
-    def lost(self, reason: str) -> None:
-        """The connection is gone."""
-        self.drain()
-        self.outbox += self.session.link.lost(reason)
+    async def _pause(self) -> None:
+        """Let the broker catch up with itself before it is asked again; a kill does not wait for that."""
+        if not self._stepped:
+            for _ in range(LOOKS_AT_LATCH):
+                await asyncio.sleep(PAUSE_S / LOOKS_AT_LATCH)
+                await self.look_at_latch()
+
+    def _under_way(self) -> frozenset[int]:
+        """Orders sent so lately that the broker may not have them yet."""
+        now = asyncio.get_running_loop().time()
+        awaited = {} if self._stepped else self._awaited
+        return frozenset(seq for seq, deadline in awaited.items() if now < deadline)
 
     async def _submit(self, seq: int, child: Child) -> None:
         session = self.session

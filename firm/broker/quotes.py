@@ -1,10 +1,11 @@
 """The newest quote of each instrument and the prints since the last look, conflated from ticks. Pure.
 
 A quote that makes no sense (one side missing, crossed, not a number) is kept back and counted; the instrument
-comes with the next batch in which it makes sense.
+comes with the next batch in which it makes sense. Delayed data are no quotes at all: dropped and counted.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ LOG = logging.getLogger("firm.broker")
 BID_SIZE, BID, ASK, ASK_SIZE = 0, 1, 2, 3
 RT_VOLUME = 48
 SIDES = np.dtype([("bid", "<f8"), ("ask", "<f8"), ("bid_size", "<f8"), ("ask_size", "<f8")])
-DELAYED = {66: BID, 67: ASK, 69: BID_SIZE, 70: ASK_SIZE}
+DELAYED = frozenset({66, 67, 69, 70})
 
 
 class QuoteBoard:
@@ -30,6 +31,7 @@ class QuoteBoard:
         self._prints: list[tuple[int, float, float]] = []
         self._changed: set[int] = set()
         self.kept_back = 0
+        self.delayed: Counter[int] = Counter()
         self._quotes = np.full(len(instruments), np.nan, dtype=SIDES)
 
     @property
@@ -50,8 +52,9 @@ class QuoteBoard:
 
     def price(self, request: int, kind: int, price: float, size: float) -> None:
         """A price tick with its size; size 0 or a negative price: that side is empty."""
-        row, kind = self._row_of.get(request), DELAYED.get(kind, kind)
+        row = self._row_of.get(request)
         if row is None or kind not in {BID, ASK}:
+            self._note_delayed(row, kind)
             return
         side = ("bid", "bid_size") if kind == BID else ("ask", "ask_size")
         shown = price > 0 and size > 0
@@ -61,8 +64,9 @@ class QuoteBoard:
 
     def size(self, request: int, kind: int, size: float) -> None:
         """A size tick of a side whose price stays."""
-        row, kind = self._row_of.get(request), DELAYED.get(kind, kind)
+        row = self._row_of.get(request)
         if row is None or kind not in {BID_SIZE, ASK_SIZE}:
+            self._note_delayed(row, kind)
             return
         field = "bid_size" if kind == BID_SIZE else "ask_size"
         shown = size if size > 0 else np.nan
@@ -115,6 +119,13 @@ class QuoteBoard:
             self._kept_back(quotes[two_sided_and_bad])
         usable: NDArray[np.void] = quotes[good]
         return usable
+
+    def _note_delayed(self, row: int | None, kind: int) -> None:
+        if row is None or kind not in DELAYED:
+            return
+        if row not in self.delayed:
+            LOG.warning("delayed market data for %s are dropped: they are no quotes", self._symbols[row])
+        self.delayed[row] += 1
 
     def _kept_back(self, rows: NDArray[np.void]) -> None:
         self.kept_back += len(rows)

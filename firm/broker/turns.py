@@ -13,7 +13,7 @@ from firm.broker.control import ControlStream
 from firm.broker.pump import Pump
 from firm.broker.waiting import within
 from firm.domain.session import NS_PER_SECOND
-from firm.errors import GatewayClosed, GatewayUnavailable
+from firm.errors import GatewayClosed, GatewayError
 from firm.events import Record
 
 LOG = logging.getLogger("firm.broker")
@@ -61,13 +61,13 @@ class SteppedTurns:
             await pump.look_at_latch()
             if commands:
                 await pump.carry_out(commands)
-                await pump.connection.fence()
+                await pump.fence()
                 await pump.answered(self._arrived)
             await pump.answer_wants()
             if until is None or until > self._at:
                 pump.stopwatch.restart()
                 self._at, self._done = await self._control.step(until)
-                await pump.connection.fence()
+                await pump.fence()
                 await pump.answer_wants()
         except GatewayClosed as error:
             await self._reconnect(str(error))
@@ -82,9 +82,8 @@ class SteppedTurns:
         for wait in STEPPED_RETRIES_S:
             try:
                 self._at = max(self._at, await self.begin())
-                await self._pump.connection.connect()
-                await self._pump.begin()
-            except (GatewayUnavailable, GatewayClosed) as error:
+                await self._pump.reconnect()
+            except GatewayError as error:
                 LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
                 await asyncio.sleep(wait)
             else:
@@ -155,17 +154,17 @@ class LiveTurns:
             self._arrived.clear()
             try:
                 if not self._pump.connection.up:
-                    raise GatewayClosed("the gateway has closed the connection")  # noqa: TRY301
+                    raise GatewayClosed("the gateway has closed the connection")
                 self._pump.drain()
                 self._pump.give_up_waiting()
                 await self._pump.look_at_latch()
                 await self._pump.answer_wants()
                 if clock() - heard_at > QUIET_S:
-                    await self._pump.connection.fence(HEARTBEAT_TIMEOUT_S)
+                    await self._pump.fence(HEARTBEAT_TIMEOUT_S)
                 if clock() - self._reconciled_at > RECONCILE_EVERY_S:
                     await self._pump.reconcile()
                     self._reconciled_at = clock()
-            except GatewayClosed as error:
+            except GatewayError as error:
                 await self._reconnect(str(error))
             if self._pump.outbox or self._pump.board.has_news:
                 self._news.set()
@@ -176,9 +175,8 @@ class LiveTurns:
         attempt = 0
         while True:
             try:
-                await self._pump.connection.connect()
-                await self._pump.begin()
-            except (GatewayUnavailable, GatewayClosed) as error:
+                await self._pump.reconnect()
+            except GatewayError as error:  # after its nightly restart a gateway knows no account for a while
                 wait = LIVE_RETRIES_S[min(attempt, len(LIVE_RETRIES_S) - 1)]
                 LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
                 await asyncio.sleep(wait)

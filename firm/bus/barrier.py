@@ -16,12 +16,13 @@ class SignalBarrier:
 
     def __init__(self, expected: Iterable[Unit]) -> None:
         self._expected = tuple(expected)
+        self._asked = frozenset(self._expected)
         self._answers: dict[Unit, bytes] = {}
-        assert len(set(self._expected)) == len(self._expected), "a unit is expected twice"
+        assert len(self._asked) == len(self._expected), "a unit is expected twice"
 
     def answer(self, unit: Unit, payload: bytes) -> None:
         """Take an answer. Who was not expected, or has answered, is a bug in the caller."""
-        assert unit in self._expected, f"nobody asked {unit}"
+        assert unit in self._asked, f"nobody asked {unit}"
         assert unit not in self._answers, f"{unit} has answered already"
         self._answers[unit] = payload
 

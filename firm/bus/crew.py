@@ -55,6 +55,9 @@ class Crew(Protocol):
     def recover(self, name: str, records: Iterable[Record]) -> None:
         """Rebuild one agent from what it had heard."""
 
+    def begin(self, signals: SignalAsk) -> None:
+        """The question that `fan_out` will ask in this cycle: whoever can, starts on it now."""
+
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """Ask all signal agents and run the risk tasks at the same time."""
 

@@ -5,7 +5,7 @@ crash, and replays it: the `Log` knows which part is already recorded, and the r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -53,6 +53,10 @@ def _decoded(record: Record, cls: type[_E]) -> _E:
     return event
 
 
+def _first(records: Sequence[Record], cls: type[_E]) -> _E | None:
+    return next((_decoded(record, cls) for record in records if record.kind == cls.KIND), None)
+
+
 @dataclass(frozen=True)
 class Rules:
     """What a cycle needs to know of the firm: its seats, its signal agents, its barrier."""
@@ -63,6 +67,10 @@ class Rules:
     risk_timeout_ms: int
     window_bars: int
     recompute_risk: bool = True
+
+    def expected(self, symbols: tuple[str, ...]) -> tuple[Unit, ...]:
+        """Whose answers a barrier waits for, in the order in which they enter the log."""
+        return tuple((agent.name, unit) for agent in self.signals for unit in agent.units(symbols))
 
 
 class Cycle:
@@ -115,8 +123,9 @@ class Cycle:
         self._open(batch, CycleKind.DECISION if deciding else CycleKind.REACTION)
         self._log.commit()
         if deciding:
+            asked = self._ask_signals()
             self._relay(BEFORE_SIGNALS)
-            self._hear_signals()
+            self._hear_signals(asked)
             self._log.commit()
             self._relay(CHAIN)
         else:
@@ -180,11 +189,27 @@ class Cycle:
                 return aborted if aborted.stage in called else None
         return None
 
-    def _hear_signals(self) -> None:
-        """Fan out, wait at the barrier, and write down who was heard: before the CIO hears a thing."""
+    def _ask_signals(self) -> SignalAsk:
+        """The question to the signal agents, who may begin: they need nothing that the state agents say.
+
+        Live it has a deadline; where the barrier is recorded, whoever was heard is asked and awaited.
+        """
         symbols = tuple(instrument.symbol for instrument in self.market.instruments)
-        expected = tuple((agent.name, unit) for agent in self._rules.signals for unit in agent.units(symbols))
-        fan = self._fan_out(symbols, expected)
+        expected, bars = self._rules.expected(symbols), self._rules.window_bars
+        window = MarketWindow(symbols, self.market.times(bars), self.market.closes(bars))
+        asked = SignalAsk(self.number, window, expected, self._rules.barrier_timeout_ms)
+        closed = _first(self._log.recorded_in_cycle(), BarrierClosed)
+        if closed is not None:
+            absent = set(closed.missing)
+            heard = tuple(unit for unit in expected if unit not in absent)
+            asked = replace(asked, expected=heard, deadline_ms=None)
+        self._crew.begin(asked)
+        return asked
+
+    def _hear_signals(self, asked: SignalAsk) -> None:
+        """Fan out, wait at the barrier, and write down who was heard: before the CIO hears a thing."""
+        expected = self._rules.expected(asked.window.symbols)
+        fan = self._fan_out(asked)
         for agent in self._rules.signals:
             mine = [unit for unit in expected if unit[0] == agent.name and unit in fan.answers]
             for index, unit in enumerate(mine):
@@ -199,30 +224,21 @@ class Cycle:
         missing = tuple(unit for unit in expected if unit not in fan.answers)
         self._input("bus", BarrierClosed(len(expected), len(expected) - len(missing), missing))
 
-    def _fan_out(self, symbols: tuple[str, ...], expected: tuple[Unit, ...]) -> FanOut:
-        """Ask live within the deadlines; where the barrier is recorded, whoever was heard is awaited."""
-        recorded = {record.kind: record for record in self._log.recorded_in_cycle()}
-        barrier_ms: int | None = self._rules.barrier_timeout_ms
-        risk_ms: int | None = self._rules.risk_timeout_ms
-        known: RiskRunCompleted | RiskRunFailed | None = None
-        if BarrierClosed.KIND in recorded:
-            absent = set(_decoded(recorded[BarrierClosed.KIND], BarrierClosed).missing)
-            expected = tuple(unit for unit in expected if unit not in absent)
-            barrier_ms = risk_ms = None
-            known = self._known_risk(recorded)
-        bars = self._rules.window_bars
-        window = MarketWindow(symbols, self.market.times(bars), self.market.closes(bars))
-        request = self._risk_request
+    def _fan_out(self, signals: SignalAsk) -> FanOut:
+        """Run the risk request, if there is one, beside the signals; a recorded outcome decides."""
+        live = signals.deadline_ms is not None
+        known = None if live else self._known_risk()
+        request, risk_ms = self._risk_request, self._rules.risk_timeout_ms if live else None
         asked = RiskAsk(request, risk_ms) if request is not None and known is None else None
-        fan = self._crew.fan_out(SignalAsk(self.number, window, expected, barrier_ms), asked)
+        fan = self._crew.fan_out(signals, asked)
         return fan if known is None else FanOut(fan.answers, known)
 
-    def _known_risk(self, recorded: dict[int, Record]) -> RiskRunCompleted | RiskRunFailed | None:
-        if RiskRunFailed.KIND in recorded:
-            return _decoded(recorded[RiskRunFailed.KIND], RiskRunFailed)
-        if RiskRunCompleted.KIND in recorded and not self._rules.recompute_risk:
-            return _decoded(recorded[RiskRunCompleted.KIND], RiskRunCompleted)
-        return None
+    def _known_risk(self) -> RiskRunCompleted | RiskRunFailed | None:
+        recorded = self._log.recorded_in_cycle()
+        failed = _first(recorded, RiskRunFailed)
+        if failed is not None or self._rules.recompute_risk:
+            return failed
+        return _first(recorded, RiskRunCompleted)
 
     def _input(self, author: str, event: Event) -> None:
         seq = self._log.next_seq

@@ -50,6 +50,9 @@ class RecordedCrew:
     def recover(self, name: str, records: Iterable[Record]) -> None:
         """See Crew."""
 
+    def begin(self, signals: SignalAsk) -> None:
+        """See Crew."""
+
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew."""
         del signals, risk

@@ -17,7 +17,7 @@ from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.roster import agent_names, rules
 from firm.store.memory import MemoryStore
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.ray, pytest.mark.process, pytest.mark.usefixtures("ray_cluster")]
 
 CONFIG = whole_firm.settings("risk.var.scenarios=19200")
 DAYS = 8
@@ -29,7 +29,7 @@ def recorded() -> MemoryStore:
     return whole_firm.run(CONFIG, whole_firm.sample(DAYS))
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 4])
+@pytest.mark.parametrize("replicas", [1, 3])
 def test_a_local_run_replays_on_ray_to_the_same_head(replicas):
     replayed = replay_on_ray(recorded(), CONFIG, replicas)
 

@@ -7,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conversation import APPLE
 
@@ -117,12 +116,27 @@ def test_a_schedule_needs_bars_that_the_broker_has():
         bar_size_of(90_000)
 
 
-def test_delayed_ticks_are_quotes_too():
+def test_delayed_ticks_are_no_quotes_and_are_mentioned_once(caplog: pytest.LogCaptureFixture):
     quotes = board()
-    quotes.price(5, 66, 99, 1)
-    quotes.price(5, 67, 101, 2)
+    for kind, price in ((66, 99), (67, 101), (66, 98)):
+        quotes.price(5, kind, price, 1)
+    for kind in (69, 70):
+        quotes.size(5, kind, 100)
 
-    assert np.array_equal(quotes.take()[0].table()["ask"], [101.0])
+    assert not quotes.has_news
+    assert quotes.take() == []
+    assert quotes.delayed == {0: 5}
+    assert [record.message for record in caplog.records] == [
+        "delayed market data for AAPL are dropped: they are no quotes"
+    ]
+
+
+def test_delayed_ticks_do_not_change_a_live_quote():
+    quotes = board()
+    quote(quotes, 99, 101)
+    quotes.price(5, 67, 90, 7)
+
+    assert quotes.take()[0].table().tolist() == [(0, 99.0, 101.0, 100.0, 200.0)]
 
 
 def test_the_latch_is_news_once_until_it_is_lifted(tmp_path: Path):

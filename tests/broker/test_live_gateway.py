@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from trading import Trader, free_port
+from trading import RUN, Trader, free_port
 
 from firm.broker.control import SimulatorControl
 from firm.domain.order import TimeInForce
+from firm.errors import GatewayError
 from firm.events.market import MarketData
 from firm.events.system import BrokerConnected, BrokerDisconnected, Reconciled
 from firm.gateway_sim.process import GatewayProcess, start_gateway
@@ -19,11 +21,12 @@ from firm.gateway_sim.process import GatewayProcess, start_gateway
 pytestmark = pytest.mark.process
 DAYS = 3
 PATIENCE_S = 20.0
+ABOUT_ORDERS = ["openOrder", "orderStatus", "completedOrder"]
 
 
 @contextmanager
-def trading(process: GatewayProcess, tmp_path: Path, clock: str = "free") -> Iterator[Trader]:
-    trader = Trader(process, tmp_path / "latch", clock)
+def trading(process: GatewayProcess, tmp_path: Path, clock: str = "free", **broker: Any) -> Iterator[Trader]:
+    trader = Trader(process, tmp_path / "latch", clock, **broker)
     try:
         yield trader
     finally:
@@ -116,3 +119,110 @@ def test_a_silent_gateway_is_found_out_by_the_heartbeat(tmp_path: Path, monkeypa
         turn_until(trader, lambda: len(trader.logged(Reconciled)) == 2)
 
         assert "no answer within 0.5 s" in trader.logged(BrokerDisconnected)[0].reason
+
+
+def silence(process: GatewayProcess, messages: list[str], *, on: bool) -> None:
+    process.ask(cmd="withhold", messages=messages, client_id=None, on=on)
+
+
+def reconcile_now(process: GatewayProcess, trader: Trader) -> None:
+    """Make the firm ask for everything, as after an outage of the gateway's own link."""
+    before = len(trader.logged(Reconciled))
+    process.ask(cmd="inject", code=1102, text="restored")
+    turn_until(trader, lambda: len(trader.logged(Reconciled)) > before)
+
+
+def test_an_order_that_a_query_overtakes_is_not_given_up(tmp_path: Path):
+    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+        trader.open()
+        trader.turn()
+        silence(process, ABOUT_ORDERS, on=True)
+        seq = trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        trader.turn()
+        reconcile_now(process, trader)
+        assert trader.of(seq) == []
+        silence(process, ABOUT_ORDERS, on=False)
+        reconcile_now(process, trader)
+
+        assert trader.of(seq) == ["OrderAccepted"]
+
+
+def test_an_order_that_turns_up_after_it_was_given_up_is_cancelled_and_a_break_until_then(tmp_path: Path):
+    with (
+        start_gateway(days=DAYS, clock="wall") as process,
+        trading(process, tmp_path, "wall", request_timeout_ms=1500) as trader,
+    ):
+        trader.open()
+        trader.turn()
+        silence(process, ABOUT_ORDERS, on=True)
+        seq = trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        sent = time.monotonic()
+        turn_until(trader, lambda: "OrderNotAccepted" in trader.of(seq))
+        assert time.monotonic() - sent > 2.4, "it had 1.5 s to be answered, and a second between two queries"
+        silence(process, ABOUT_ORDERS, on=False)
+        reconcile_now(process, trader)
+        turn_until(trader, lambda: process.orders()[0]["status"] == "Cancelled")
+        turn_until(trader, lambda: trader.logged(Reconciled)[-1].breaks == ())
+
+        assert trader.of(seq) == ["OrderUnknown", "OrderNotAccepted"]
+        found = {text for reconciled in trader.logged(Reconciled) for text in reconciled.breaks}
+        assert found == {f"order {RUN}-{seq} is over in the log (NotAccepted) and live at the broker"}
+
+
+def test_a_gateway_that_does_not_know_its_account_yet_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("firm.broker.turns.LIVE_RETRIES_S", (0.1,))
+    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+        trader.open()
+        trader.turn()
+        silence(process, ["accountUpdateMulti"], on=True)
+        process.ask(cmd="cut")
+        turn_until(trader, lambda: bool(trader.logged(BrokerDisconnected)))
+        for _ in range(3):
+            trader.turn()
+        assert len(trader.logged(Reconciled)) == 1
+        silence(process, ["accountUpdateMulti"], on=False)
+        turn_until(trader, lambda: len(trader.logged(Reconciled)) == 2)
+
+        assert trader.logged(Reconciled)[-1].breaks == ()
+
+
+def test_a_refusal_at_the_first_opening_is_said_at_once(tmp_path: Path):
+    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+        silence(process, ["accountUpdateMulti"], on=True)
+
+        with pytest.raises(GatewayError, match="TotalCashValue"):
+            trader.open()
+
+
+def test_a_reconciliation_asked_for_from_outside_waits_for_the_keepers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("firm.broker.turns.QUIET_S", 0.0)
+    monkeypatch.setattr("firm.broker.turns.RECONCILE_EVERY_S", 0.0)
+    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+        trader.open()
+        trader.turn()
+        for _ in range(20):
+            events = trader.gateway.reconcile()
+
+            assert any(isinstance(event, Reconciled) for event in events)
+            assert not any(isinstance(event, BrokerDisconnected) for event in events)
+
+
+def test_the_last_reconciliation_of_a_gateway_that_has_gone_says_so(tmp_path: Path):
+    with (
+        start_gateway(days=DAYS, clock="wall") as process,
+        trading(process, tmp_path, "wall", request_timeout_ms=500) as trader,
+    ):
+        trader.open()
+        trader.turn()
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            events = trader.gateway.reconcile()
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+
+        assert any(isinstance(event, BrokerDisconnected) for event in events)
+        assert not any(isinstance(event, Reconciled) for event in events)

@@ -307,6 +307,82 @@ def test_a_live_order_survives_a_restart_of_the_firm_and_can_be_cancelled(
         assert len(process.orders()) == 1
 
 
+def test_a_cancel_that_never_left_the_firm_is_sent_after_the_next_reconciliation(
+    process: GatewayProcess, tmp_path: Path
+):
+    with trading(process, tmp_path) as trader:
+        trader.open()
+        trader.turn()
+        seq = trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        trader.turn()
+        trader.cancel(seq)  # in the log, and the firm dies before it is sent
+    with trading(process, tmp_path, trader.store) as reborn:
+        reborn.open()
+        reborn.turn()
+
+        assert reborn.of(seq) == ["OrderAccepted", "OrderCanceled"]
+        assert reborn.logged(OrderCanceled) == [OrderCanceled(seq, Decimal(0), "no longer wanted")]
+        assert process.orders()[0]["status"] == "Cancelled"
+
+
+def test_a_latch_that_comes_down_before_the_firm_hangs_up_cancels_all_the_same(
+    process: GatewayProcess, tmp_path: Path
+):
+    with trading(process, tmp_path) as trader:
+        trader.open()
+        trader.turn()
+        trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        trader.turn()
+        (tmp_path / "latch").write_text("drill")
+        trader.gateway.close()
+
+        assert process.orders()[0]["status"] == "Cancelled"
+
+
+def test_a_latch_is_looked_at_in_a_turn_without_commands(process: GatewayProcess, tmp_path: Path):
+    with trading(process, tmp_path) as trader:
+        trader.open()
+        trader.turn()
+        trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        trader.turn()
+        (tmp_path / "latch").write_text("drill")
+        trader.turn(until=trader.page.at)
+
+        assert process.orders()[0]["status"] == "Cancelled"
+
+
+def test_an_order_of_an_older_client_id_is_a_break_and_no_number_of_ours(
+    process: GatewayProcess, tmp_path: Path
+):
+    with trading(process, tmp_path) as trader:
+        trader.open()
+        trader.turn()
+        seq = trader.submit(0, 10, limit="1.00", tif=TimeInForce.GTC)
+        trader.turn()
+    other = Trader(process, tmp_path / "latch", store=trader.store, client_id=12)
+    try:
+        found = other.open()[-1].breaks
+        other.cancel(seq)
+        other.turns(2)
+
+        assert [text.partition(" is live under")[2] for text in found] == [
+            " client id 11, the firm's is 12: it cannot be cancelled from here"
+        ]
+        assert process.orders()[0]["status"] == "Submitted"
+        assert other.of(seq) == ["OrderAccepted"]
+    finally:
+        other.gateway.close()
+
+
+def test_a_last_reconciliation_without_a_gateway_ends_in_order(tmp_path: Path):
+    with start_gateway(days=DAYS) as doomed, trading(doomed, tmp_path) as trader:
+        trader.open()
+        trader.turn()
+        doomed.kill()
+
+        assert [type(event) for event in trader.gateway.reconcile()] == [BrokerDisconnected]
+
+
 def test_the_latch_cancels_working_orders_once_and_stops_everything_new(
     process: GatewayProcess, tmp_path: Path
 ):

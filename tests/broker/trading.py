@@ -21,14 +21,16 @@ RUN = "cafe0001"
 E = TypeVar("E", bound=Event)
 
 
-def settings(port: int, client_id: int = 11, account: str | None = None) -> Broker:
+def settings(
+    port: int, client_id: int = 11, account: str | None = None, request_timeout_ms: int = 5000
+) -> Broker:
     return Broker(
         gateway_host="127.0.0.1",
         gateway_port=port,
         client_id=client_id,
         account=account,
         connect_timeout_ms=5000,
-        request_timeout_ms=5000,
+        request_timeout_ms=request_timeout_ms,
     )
 
 

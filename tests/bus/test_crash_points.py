@@ -63,6 +63,9 @@ class FusedCrew:
     def recover(self, name: str, records: Iterable[Record]) -> None:
         self._crew.recover(name, records)
 
+    def begin(self, signals: SignalAsk) -> None:
+        self._fuse.step(self._crew.begin, signals)
+
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         return self._fuse.step(self._crew.fan_out, signals, risk)
 

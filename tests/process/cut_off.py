@@ -4,28 +4,22 @@ As a script: `python tests/process/cut_off.py --moments 20 --seed 1` prints one 
 """
 
 import argparse
-import contextlib
 import json
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from firm.broker.control import SimulatorControl
-from firm.events import CODEC
+from firm_process import command, events, gateway_afterwards, last_seq, launched, summary, until
+
 from firm.events.orders import OrderFilled, OrderNotAccepted, OrderSubmitted
 from firm.store.keys import Keys
-from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
 
-ROOT = Path(__file__).parents[2]
 DAYS = 25
 
 
@@ -37,109 +31,65 @@ class Outcome:
     fills_before: int
     fills_after: int
     not_accepted: int
+    sent: int
     sent_twice: list[str]
+    not_intended: list[str]
+    filled_twice: list[str]
     books_agree: bool
     barrier_missing: int
     replay: str
     recovered_s: float
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def launch(run_dir: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the firm, as a person would."""
-    command = [
-        *(sys.executable, "-m", "firm.launch", "--run-dir", str(run_dir), "--days", str(DAYS), "--quiet"),
-        *("--set", f"broker.gateway_port={port}", "--set", "ops.port=0", "--set", "cluster.dashboard=false"),
-    ]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def length(run_dir: Path) -> int:
-    """Entries committed so far; 0 before there is a log."""
-    if not (run_dir / "events.db").exists():
-        return 0
-    with contextlib.closing(SqliteStore.read_only(run_dir, Keys.load())) as store:
-        return store.last_seq
-
-
-def wait_for(run_dir: Path, seq: int, firm: subprocess.Popen[bytes]) -> None:
-    """Until the log has `seq` entries. The firm must be alive meanwhile."""
-    deadline = time.monotonic() + 180
-    while True:
-        with contextlib.suppress(Exception):
-            if length(run_dir) >= seq:
-                return
-        assert firm.poll() is None, firm.stdout.read().decode() if firm.stdout else "the firm ended"
-        assert time.monotonic() < deadline, f"the log did not reach {seq} entries in time"
-        time.sleep(0.02)
-
-
-def cut_off(run_dir: Path, seq: int, *, gateway_too: bool) -> Outcome:
+def cut_off(run_dir: Path, seq: int, *, gateway_too: bool, days: int = DAYS) -> Outcome:
     """Run, cut off when the log has reached `seq` entries, start again, run to the end of the data, look."""
-    port = free_port()
-    firm = launch(run_dir, port)
-    wait_for(run_dir, seq, firm)
-    firm.send_signal(signal.SIGKILL)
-    gateway = json.loads((run_dir / "gateway.json").read_text())
-    if gateway_too:
-        os.killpg(gateway["pid"], signal.SIGKILL)
-    firm.wait()
-    cut_at = length(run_dir)
-    again = launch(run_dir, port)
-    began = time.monotonic()
-    wait_for(run_dir, cut_at + 1, again)
-    recovered_s = time.monotonic() - began
-    audit = _audit_while_it_runs(run_dir, again)
-    said, _ = again.communicate(timeout=300)
-    assert again.returncode == 0, said.decode()
-    return _look(run_dir, cut_at, audit, recovered_s)
+    options = ("--days", str(days), "--quiet")
+    with launched(run_dir, *options) as firm:
+        firm.while_alive(lambda: last_seq(run_dir) >= seq, f"{seq} entries")
+        firm.process.send_signal(signal.SIGKILL)
+        gateway = json.loads((run_dir / "gateway.json").read_text())["pid"]
+        if gateway_too:
+            os.killpg(gateway, signal.SIGKILL)
+        firm.process.wait()
+        # Without its launcher a firm is dying, but until the bus is gone it may still commit.
+        until(lambda: set(firm.processes()) <= {gateway}, "the old firm is gone")
+        cut_at = last_seq(run_dir)
+        began = time.monotonic()
+        with launched(run_dir, *options, prints="again") as again:
+            again.while_alive(lambda: last_seq(run_dir) > cut_at, "it goes on")
+            recovered_s = time.monotonic() - began
+            said = again.finish()
+            assert said.code == 0, said
+            again.leave_nothing()
+    return _look(run_dir, cut_at, recovered_s)
 
 
-def _audit_while_it_runs(run_dir: Path, firm: subprocess.Popen[bytes]) -> list[str]:
-    """The orderRefs the gateway knows, last looked at while it was still up."""
-    refs: list[str] = []
-    control = None
-    while firm.poll() is None:
-        with contextlib.suppress(Exception):
-            if control is None:
-                facts = json.loads((run_dir / "gateway.json").read_text())
-                control = SimulatorControl("127.0.0.1", facts["control_port"])
-            refs = [order["orderRef"] for order in control.orders()]
-        time.sleep(0.1)
-    return refs
-
-
-def _look(run_dir: Path, cut_at: int, refs: list[str], recovered_s: float) -> Outcome:
-    keys = Keys.load(create=False)
-    verify(run_dir, keys)
-    with contextlib.closing(SqliteStore.read_only(run_dir, keys)) as store:
-        fills = [record.seq for record in store.read(kinds={OrderFilled.KIND})]
-        lost = store.read(kinds={OrderNotAccepted.KIND})
-        intents = {record.seq for record in store.read(kinds={OrderSubmitted.KIND})}
-        filled = [CODEC.event(record).exec_id for record in store.read(kinds={OrderFilled.KIND})]
-    assert len(filled) == len(set(filled)), "an execution is in the log twice"
-    assert {int(ref.rpartition("-")[2]) for ref in refs} <= intents, "an order nobody intended"
-    replayed = subprocess.run(
-        [sys.executable, "-m", "firm.cli", "replay", str(run_dir)], capture_output=True, cwd=ROOT, check=False
-    )
-    summary = json.loads((run_dir / "summary.json").read_text())
+def _look(run_dir: Path, cut_at: int, recovered_s: float) -> Outcome:
+    verify(run_dir, Keys.load(create=False))
+    with gateway_afterwards(run_dir) as gateway:
+        refs = [order["order_ref"] for order in gateway.orders()]
+    intents = {seq for seq, _ in events(run_dir, OrderSubmitted)}
+    fills = events(run_dir, OrderFilled)
+    replayed = command("replay", run_dir)
+    found = summary(run_dir)
     return Outcome(
-        cut_at,
-        sum(seq <= cut_at for seq in fills),
-        sum(seq > cut_at for seq in fills),
-        len(lost),
-        [ref for ref, n in Counter(refs).items() if n > 1],
-        summary["books_agree"] and not summary["breaks"],
-        summary["barrier_missing"],
-        replayed.stdout.decode().splitlines()[-1] if replayed.stdout else replayed.stderr.decode(),
-        recovered_s,
+        seq_at_cut=cut_at,
+        fills_before=sum(seq <= cut_at for seq, _ in fills),
+        fills_after=sum(seq > cut_at for seq, _ in fills),
+        not_accepted=len(events(run_dir, OrderNotAccepted)),
+        sent=len(refs),
+        sent_twice=_twice(refs),
+        not_intended=[ref for ref in refs if int(ref.rpartition("-")[2]) not in intents],
+        filled_twice=_twice([fill.exec_id for _, fill in fills]),
+        books_agree=found["books_agree"] and not found["breaks"],
+        barrier_missing=found["barrier_missing"],
+        replay=(replayed.out or replayed.err).splitlines()[-1],
+        recovered_s=recovered_s,
     )
+
+
+def _twice(names: list[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def main() -> None:
@@ -150,7 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     for moment in range(arguments.moments):
-        seq, gateway_too = chance.randint(1, 9000), moment % 2 == 1
+        seq, gateway_too = chance.randint(1, 8000), moment % 2 == 1
         with tempfile.TemporaryDirectory() as folder:
             outcome = cut_off(Path(folder) / "run", seq, gateway_too=gateway_too)
         print(

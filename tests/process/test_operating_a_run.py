@@ -20,7 +20,7 @@ from firm_process import Firm, Said, command, events, gateway_afterwards, last_s
 
 from firm.domain.order import Side
 from firm.events.orders import OrderFilled, OrderSubmitted
-from firm.events.risk import PositionChanged
+from firm.events.risk import PositionChanged, RiskRunFailed
 from firm.events.signals import BarrierClosed, LateAnswer, Signal
 from firm.events.system import InstrumentsResolved, OperatorRearmRequested, TradingHalted, TradingRearmed
 from firm.store.keys import Keys
@@ -80,6 +80,13 @@ def running(run_dir: Path, early: dict[str, Early]) -> Iterator[Firm]:
         yield firm
 
 
+@pytest.fixture(scope="module")
+def twin(running: Firm) -> Iterator[Firm]:
+    """A second launcher on the same directory, by mistake."""
+    with launched(running.run_dir, *OPTIONS, prints="twin") as firm:
+        yield firm
+
+
 class Halted(NamedTuple):
     """A kill while a straggler holds the barrier."""
 
@@ -90,12 +97,12 @@ class Halted(NamedTuple):
     orders_after: int
     ready: tuple[int, str]
     health: tuple[int, str]
-    twin: Firm
 
 
 @pytest.fixture(scope="module")
-def halted(running: Firm) -> Iterator[Halted]:
+def halted(running: Firm, twin: Firm) -> Halted:
     """A signal actor is stopped, the kill is pulled while the barrier waits, then the actor goes on."""
+    del twin  # it waits beside
     seat = running.actors("SignalSeat")[0]
     os.kill(seat, signal.SIGSTOP)
     try:
@@ -111,8 +118,7 @@ def halted(running: Firm) -> Iterator[Halted]:
     decided = _decisions(running)
     running.while_alive(lambda: _decisions(running) > decided + 3, "decisions while halted")
     looked = (running.orders_at_the_gateway(), running.ask("/ready"), running.ask("/health"))
-    with launched(running.run_dir, *OPTIONS, prints="twin") as twin:
-        yield Halted(held, health_s, kill, orders_before, *looked, twin)
+    return Halted(held, health_s, kill, orders_before, *looked)
 
 
 def _standing_still(firm: Firm) -> int:
@@ -139,13 +145,13 @@ class Rearmed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def rearmed(running: Firm, halted: Halted) -> Rearmed:
+def rearmed(running: Firm, twin: Firm, halted: Halted) -> Rearmed:
     """A named person lets it trade again, and it does; the second launcher has given up by then."""
     said = command("rearm", "--run-dir", running.run_dir, "--by", "Ann", "--reason", "found the straggler")
     running.while_alive(lambda: running.ask("/ready")[0] == 200, "ready again")
     running.while_alive(lambda: running.orders_at_the_gateway() > halted.orders_after, "orders again")
-    refused = halted.twin.finish()
-    halted.twin.leave_nothing()
+    refused = twin.finish()
+    twin.leave_nothing()
     return Rearmed(said, refused)
 
 
@@ -332,8 +338,8 @@ def test_a_second_firm_on_the_same_directory_is_refused(rearmed: Rearmed):
     assert "Traceback" not in rearmed.twin.err
 
 
-def test_every_process_may_die(bereaved: dict[str, tuple[int, int]]):
-    print(bereaved)
+def test_every_process_may_die(running: Firm, bereaved: dict[str, tuple[int, int]]):
+    print(bereaved, "risk runs failed:", len(events(running.run_dir, RiskRunFailed)))
 
     assert Counter(name.split()[0] for name in bereaved) == {
         **dict.fromkeys(ACTORS, 1),
