@@ -80,20 +80,19 @@ class Pump:
         self.outbox.clear()
         return events
 
-    async def begin(self) -> None:
-        """After a connection: reconcile, subscribe, and catch up with cancels."""
-        async with self._asking:
-            self.session.new_connection()
-            await self._reconcile()
-        await self._go_on()
+    async def begin(self, *, connect: bool = False) -> None:
+        """On a fresh connection (`connect`: one made now): reconcile, subscribe, catch up with cancels.
 
-    async def reconnect(self) -> None:
-        """Connect again and begin; nobody asks anything between the two."""
+        Nobody asks anything between the connection and the reconciliation.
+        """
         async with self._asking:
-            await self.connection.connect()
+            if connect:
+                await self.connection.connect()
             self.session.new_connection()
             await self._reconcile()
-        await self._go_on()
+        await self.connection.subscribe(self._instruments, self.board)
+        await self.fence()
+        await self.answer_wants()
 
     async def fence(self, timeout_s: float | None = None) -> None:
         """See `Connection.fence`."""
@@ -171,11 +170,6 @@ class Pump:
         """The connection is gone."""
         self.drain()
         self.outbox += self.session.link.lost(reason)
-
-    async def _go_on(self) -> None:
-        await self.connection.subscribe(self._instruments, self.board)
-        await self.fence()
-        await self.answer_wants()
 
     async def _reconcile(self) -> None:
         session, connection = self.session, self.connection

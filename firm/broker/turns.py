@@ -82,7 +82,7 @@ class SteppedTurns:
         for wait in STEPPED_RETRIES_S:
             try:
                 self._at = max(self._at, await self.begin())
-                await self._pump.reconnect()
+                await self._pump.begin(connect=True)
             except GatewayError as error:
                 LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
                 await asyncio.sleep(wait)
@@ -175,7 +175,7 @@ class LiveTurns:
         attempt = 0
         while True:
             try:
-                await self._pump.reconnect()
+                await self._pump.begin(connect=True)
             except GatewayError as error:  # after its nightly restart a gateway knows no account for a while
                 wait = LIVE_RETRIES_S[min(attempt, len(LIVE_RETRIES_S) - 1)]
                 LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)

@@ -1,7 +1,7 @@
 """Waiting for something to happen, but not for ever.
 
-By `asyncio.timeout`: in Python 3.11 `asyncio.wait_for` swallows a cancellation that comes together with what is
-waited for, and a task that was told to end would go on.
+By `asyncio.timeout`: in Python 3.11 `asyncio.wait_for` swallows a cancellation that comes together with what
+is waited for, and a task that was told to end would go on.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from firm.broker.latch import Latch
 from firm.broker.pacer import URGENT_PER_S, Pacer
 from firm.broker.quotes import QuoteBoard
 from firm.broker.universe import bar_size_of, duration
+from firm.broker.waiting import within
 from firm.errors import ConfigError, GatewayClosed, GatewayError, GatewayUnavailable
 from firm.events.market import MarketData, Ticks
 
@@ -156,6 +157,26 @@ def test_the_latch_is_news_once_until_it_is_lifted(tmp_path: Path):
 
 def test_a_latch_that_cannot_be_read_halts(tmp_path: Path):
     assert str(Latch(tmp_path).reason()).startswith("halted: the latch file cannot be read")
+
+
+def test_a_task_that_is_told_to_end_ends_even_if_what_it_waits_for_comes_at_the_same_moment():
+    async def keep(event: asyncio.Event) -> None:
+        while True:
+            await within(event, 10)
+            event.clear()
+
+    async def end_it() -> bool:
+        event = asyncio.Event()
+        keeper = asyncio.create_task(keep(event))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        event.set()
+        await asyncio.sleep(0)
+        keeper.cancel()
+        done, _ = await asyncio.wait({keeper}, timeout=1)
+        return keeper in done
+
+    assert asyncio.run(end_it())
 
 
 def test_the_pacer_never_exceeds_its_rate_and_lets_urgent_messages_use_the_reserve():

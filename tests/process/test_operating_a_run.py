@@ -36,7 +36,7 @@ OPTIONS = (
 MOMENTS: dict[str, Callable[[Firm], object]] = {
     "while Ray starts": lambda firm: "starting Ray" in firm.said().err,
     "before the first cycle": lambda firm: (firm.run_dir / "events.db").exists(),
-    "while actors are created": lambda firm: "creating actors" in firm.said().err,
+    "while actors are created": lambda firm: firm.actors("Host"),
 }
 ACTORS = ("Host", "SignalSeat", "Broker", "EventBus", "Reader", "Supervisor")
 WHY = "the test pulls the switch"
