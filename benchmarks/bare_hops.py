@@ -1,6 +1,6 @@
 """The firm's way from market data to order with nothing inside: what the hops alone cost on this machine.
 
-python benchmarks/bare_hops.py [--decisions 160] [--co-seated]
+python benchmarks/bare_hops.py [--decisions 160] [--co-seated] [--data FILE]
 
 A broker actor polls a TCP server in a process of its own; a bus actor commits, asks empty seats, meanwhile
 passes a value through two empty actors by ref and runs the firm's own Monte Carlo tasks, commits, passes a
@@ -27,6 +27,7 @@ from typing import Any
 from unittest import mock
 
 import ray
+from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
 
 from firm.actors import cluster, risk_tasks
 from firm.actors.crew import RayCrew
@@ -103,7 +104,7 @@ def groups(settings: Settings) -> list[list[str]]:
     return [list(agent_names())] if settings.cluster.co_seated else [[name] for name in agent_names()]
 
 
-def firm_counts(settings: Settings, within: Path) -> tuple[Counts, RiskRunRequested]:
+def firm_counts(settings: Settings, data: Path, within: Path) -> tuple[Counts, RiskRunRequested]:
     """The real firm's bus on this Ray for two days: what a decision with orders calls and commits.
 
     Returns the counts that most such decisions have (the shared window is put anew now and then), and the
@@ -119,7 +120,7 @@ def firm_counts(settings: Settings, within: Path) -> tuple[Counts, RiskRunReques
         CountedActor(seat.remote(content), "seat calls", counts)
         for _ in range(settings.cluster.signal_replicas)
     ]
-    tape = load_tape(None, 2)
+    tape = load_tape(data, 2)
     store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
     broker = LocalBroker(tape, settings)
     task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
@@ -271,12 +272,15 @@ def kernel_ms(request: RiskRunRequested, shards: int) -> list[float]:
     return [statistics.median(each) for each in took]
 
 
-def measure_hops(settings: Settings, decisions: int, port: int) -> dict[str, Any]:
+def measure_hops(settings: Settings, data: Path | None, decisions: int, port: int) -> dict[str, Any]:
     """The firm counted, then the bare hops in blocks: with Monte Carlo, without, with, ..."""
     shards = settings.cluster.num_cpus
     risk_tasks.warm_workers(shards, numeric_fingerprint())
     with tempfile.TemporaryDirectory() as place:
-        asked, request = firm_counts(settings, Path(place))
+        if data is None:
+            data = Path(place) / "quotes.npz"
+            write_quarter_hours(data, HISTORY_SESSIONS + 2)
+        asked, request = firm_counts(settings, data, Path(place))
     seated = [ray.remote(BareHost).options(num_cpus=0).remote() for _ in groups(settings)]
     seats = [
         ray.remote(BareSeat).options(num_cpus=0).remote() for _ in range(settings.cluster.signal_replicas)
@@ -306,6 +310,7 @@ def main() -> None:
     )
     parser.add_argument("--decisions", type=int, default=160)
     parser.add_argument("--co-seated", action="store_true")
+    parser.add_argument("--data", type=Path, default=None, help="quotes to count the firm on")
     parser.add_argument("--serve", action="store_true", help="be the server (used by the script itself)")
     options = parser.parse_args()
     if options.serve:
@@ -319,7 +324,7 @@ def main() -> None:
         port = int(server.stdout.readline())
         cluster.connect(settings.cluster)
         try:
-            figures = measure_hops(settings, options.decisions, port)
+            figures = measure_hops(settings, options.data, options.decisions, port)
         finally:
             cluster.disconnect()
             server.terminate()

@@ -1,8 +1,8 @@
-"""Market data for deciding within the day: the sample's own daily returns, slowed down, as quotes every 15 minutes.
+"""Market data for deciding within the day: the sample's own daily returns, slowed down, every 15 minutes.
 
 The packaged sample has no prices within a day. Here each quarter of an hour moves as one of the sample's days
-did, its log-return divided by the square root of the bars in a session, so that a session is about as risky as
-a day. It serves to measure time, not to judge a strategy.
+did, its log-return divided by the square root of the bars in a session, so that a session is about as risky
+as a day. It serves to measure time, not to judge a strategy.
 """
 
 from pathlib import Path
@@ -15,6 +15,9 @@ from firm.tape.load import SAMPLE
 BAR_NS = 900_000_000_000
 BARS_A_SESSION = 25
 """Those that end before the close; the last one would come with it."""
+
+HISTORY_SESSIONS = 45
+"""Before the first session played: half-hourly bars for the paper firm's 504 bars of history."""
 
 HALF_SPREAD = 0.0001
 SIZE = 5000.0

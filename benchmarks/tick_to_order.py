@@ -5,7 +5,8 @@ python benchmarks/tick_to_order.py [--rounds 3] [--days 15] [--json FILE]
 Each round runs, one after the other: the firm with an actor for each agent, the bare hops laid out the same
 (see bare_hops.py), the firm with co-seated agents, its bare hops. The firm is a real `python -m firm.launch`
 with an embedded Ray and the simulated gateway over TCP, at the paper configuration with Monte Carlo on, but
-deciding every half hour and sending market orders, so that a decision inside the session sends at once. What
+deciding every half hour (on quotes made for it, see quarter_hours.py) and sending market orders, so that a
+decision inside the session sends at once. What
 is measured is in the run's own operations table: from the first bytes of a page in the broker's process to
 the order written to the socket. Only decision cycles count. Figures are medians over the rounds.
 """
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bare_hops import CONFIG, SETTINGS
+from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
 
 from firm.events import CODEC
 from firm.events.orders import OrderSubmitted
@@ -43,7 +45,7 @@ RATIO_MAX = 1.5
 Figures = dict[str, float]
 
 
-def launch(run_dir: Path, days: int, co_seated: bool) -> None:
+def launch(run_dir: Path, data: Path, days: int, co_seated: bool) -> None:
     """Play the firm to the end of the data, as a person would."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -56,7 +58,7 @@ def launch(run_dir: Path, days: int, co_seated: bool) -> None:
     ]
     command = [
         *(sys.executable, "-m", "firm.launch", "--quiet", "--config", str(CONFIG)),
-        *("--run-dir", str(run_dir), "--days", str(days)),
+        *("--run-dir", str(run_dir), "--data", str(data), "--days", str(days)),
         *(part for setting in settings for part in ("--set", setting)),
     ]
     subprocess.run(command, cwd=ROOT, env=_environment(run_dir), check=True, stdout=subprocess.DEVNULL)
@@ -111,9 +113,10 @@ def _orders_sent(store: SqliteReader) -> dict[int, tuple[CycleKind, int]]:
     return sent
 
 
-def bare(decisions: int, co_seated: bool) -> dict[str, Any]:
+def bare(data: Path, decisions: int, co_seated: bool) -> dict[str, Any]:
     """The hops alone, in a process and on a Ray of their own."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "bare_hops.py"), "--decisions", str(decisions)]
+    script = str(ROOT / "benchmarks" / "bare_hops.py")
+    command = [sys.executable, script, "--decisions", str(decisions), "--data", str(data)]
     command += ["--co-seated"] * co_seated
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
@@ -129,12 +132,13 @@ def p50_p99(took: Sequence[float]) -> tuple[float, float]:
 
 def measure(days: int, co_seated: bool, within: Path) -> dict[str, Any]:
     """The firm, then its bare hops with as many decisions."""
-    run_dir = within / "run"
+    run_dir, data = within / "run", within / "quotes.npz"
+    write_quarter_hours(data, HISTORY_SESSIONS + days)
     load = os.getloadavg()[0]
-    launch(run_dir, days, co_seated)
+    launch(run_dir, data, days, co_seated)
     first, every = measured(run_dir)
     shutil.rmtree(run_dir)
-    hops = bare(len(first), co_seated)
+    hops = bare(data, len(first), co_seated)
     figures: Figures = {"decisions": len(first), "orders": len(every), "load_before": load}
     for name, took in {
         "firm_first": first,

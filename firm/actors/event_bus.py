@@ -14,13 +14,16 @@ from firm.actors.risk_tasks import warm_workers
 from firm.actors.signal_crew import RETRY_S
 from firm.bus.driver import Driver
 from firm.bus.gateway import CommandBatch, Page
-from firm.errors import AgentStale, GatewayError, StoreLocked
+from firm.errors import AgentStale, GatewayClosed, GatewayError, GatewayUnavailable, StoreLocked
 from firm.events import Event, Record
 from firm.events.record import EventStore
 from firm.ops.mailbox import Mailbox
 from firm.roster import agent_names, rules
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
+
+REOPEN_WITHIN_S, REOPEN_EVERY_S = 1800.0, 5.0
+"""How long a gateway may be away while the broker actor has just died: IB's nightly restart takes minutes."""
 
 
 class RayBroker:
@@ -41,7 +44,7 @@ class RayBroker:
         try:
             page: Page = ray.get(self._actor.turn.remote(acked, batch, until))
         except (*LOST, AgentStale):
-            return self.open(self._store.read(), self._run)
+            return self._reopen()
         return page
 
     def reconcile(self) -> tuple[Event, ...]:
@@ -49,8 +52,19 @@ class RayBroker:
         try:
             found: tuple[Event, ...] = ray.get(self._actor.reconcile.remote())
         except (*LOST, AgentStale):
-            return self.open(self._store.read(), self._run).inputs
+            return self._reopen().inputs
         return found
+
+    def _reopen(self) -> Page:
+        """A new session from the log; a gateway that is away just then is waited for."""
+        deadline = time.monotonic() + REOPEN_WITHIN_S
+        while True:
+            try:
+                return self.open(self._store.read(), self._run)
+            except (GatewayUnavailable, GatewayClosed):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(REOPEN_EVERY_S)
 
     def close(self) -> None:
         """See BrokerGateway."""

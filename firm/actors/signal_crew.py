@@ -1,5 +1,6 @@
 """Fan-out to the signal seats, and the wait at the barrier."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from firm.events.signals import LateAnswer
 REBASE_BARS = 64
 """The shared base of the window is put anew after so many bars; until then only the new ones are sent."""
 
+LOG = logging.getLogger(__name__)
 RETRY_S = 0.05
 """Pause before a lost call is made again: the actor is being restarted."""
 
@@ -85,6 +87,9 @@ class SignalCrew:
                         time.sleep(RETRY_S)
                         pending[self._call(seat, units)] = (seat, units)
                     continue
+                except ray.exceptions.RayTaskError as error:
+                    LOG.warning("signal seat %s failed, its units are missing: %s", seat, error)
+                    continue
                 for unit, payload in zip(units, answers, strict=True):
                     if payload is not None:
                         barrier.answer(unit, payload)
@@ -100,7 +105,7 @@ class SignalCrew:
                 cycle, units = waiting.pop(ref)
                 try:
                     answers = ray.get(ref)
-                except LOST:
+                except (*LOST, ray.exceptions.RayTaskError):
                     continue  # the seat is free again, but this was no answer
                 heard = [unit for unit, payload in zip(units, answers, strict=True) if payload is not None]
                 self._late += [LateAnswer(agent, unit, cycle) for agent, unit in heard]
