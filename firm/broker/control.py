@@ -40,7 +40,7 @@ class SimulatorControl:
         return self._ask({"cmd": "status"})
 
     def orders(self) -> list[dict[str, Any]]:
-        """Every order it ever took, with its orderRef, permId, status and filled quantity."""
+        """Every order it ever took, with its order_ref, perm_id, status and filled quantity."""
         found: list[dict[str, Any]] = self._ask({"cmd": "orders"})["orders"]
         return found
 
