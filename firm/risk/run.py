@@ -42,8 +42,7 @@ class Shard(NamedTuple):
 def plan(request: RiskRunRequested, shards: int) -> list[Shard]:
     """Cut the run into at most `shards` nearly equal shards; scenarios must be a multiple of the block.
 
-    >>> from firm.domain.summing import plain_sum
-    from firm.events.risk import RiskRunRequested
+    >>> from firm.events.risk import RiskRunRequested
     >>> plan(RiskRunRequested(b"", b"", b"", 1, 0, 5 * 192, 1, 0.99), 2)
     [Shard(first_block=0, blocks=2), Shard(first_block=2, blocks=3)]
     """
