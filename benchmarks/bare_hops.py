@@ -20,35 +20,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import ray
+from firm_counts import CountedActor, Counts, counted, firm_counts, groups
 from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
 
 from firm.actors import cluster, risk_tasks
-from firm.actors.crew import RayCrew
-from firm.actors.host import Host
-from firm.actors.signal_seat import SignalSeat
-from firm.bus.driver import Driver
-from firm.bus.schedule import decision_times
 from firm.config import Settings, load_settings
-from firm.events import CODEC, Origin, Record
-from firm.events.orders import OrderSubmitted
+from firm.events import Origin, Record
 from firm.events.risk import RiskRunRequested
-from firm.events.scheduled import SessionsLoaded
-from firm.events.system import CycleKind, CycleOpened, RunStarted
-from firm.local import NoOperator
-from firm.local_broker import LocalBroker
 from firm.risk.run import measure, plan
 from firm.risk_kernels.fingerprint import numeric_fingerprint
-from firm.roster import agent_names, rules
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
-from firm.tape.load import load_tape
 
 CONFIG = Path(__file__).parent.parent / "config" / "paper.yaml"
 SETTINGS = ("cluster.dashboard=false", "schedule.decide=1800000", "execution.default_algo=market")
@@ -60,7 +47,6 @@ PAGE_BYTES, FENCE_BYTES, ORDER_BYTES = 1063, 20, 220
 ASK_PAGE, ASK_FENCE = b"page".ljust(9), b"fence".ljust(9)
 RECORD_PAYLOAD = b"x" * 120
 BLOCKS = 4
-Counts = Counter[str]
 
 
 def serve() -> None:
@@ -77,84 +63,6 @@ def serve() -> None:
             asked, answered = answers[waiting[:1]]
             waiting = waiting[asked:]
             client.sendall(bytes(answered))
-
-
-def counted(call: Callable[..., Any], what: str, counts: Counts) -> Callable[..., Any]:
-    """The same call, counted."""
-
-    def counting(*arguments: Any, **options: Any) -> Any:
-        counts[what] += 1
-        return call(*arguments, **options)
-
-    return counting
-
-
-class CountedActor:
-    """An actor handle whose calls are counted."""
-
-    def __init__(self, actor: Any, what: str, counts: Counts) -> None:
-        self._actor, self._what, self._counts = actor, what, counts
-
-    def __getattr__(self, method: str) -> Any:
-        return SimpleNamespace(remote=counted(getattr(self._actor, method).remote, self._what, self._counts))
-
-
-def groups(settings: Settings) -> list[list[str]]:
-    """Which agents share an actor."""
-    return [list(agent_names())] if settings.cluster.co_seated else [[name] for name in agent_names()]
-
-
-def firm_counts(settings: Settings, data: Path, within: Path) -> tuple[Counts, RiskRunRequested]:
-    """The real firm's bus on this Ray for two days: what a decision with orders calls and commits.
-
-    Returns the counts that most such decisions have (the shared window is put anew now and then), and the
-    last risk request.
-    """
-    counts: Counts = Counter()
-    content = settings.model_dump_json()
-    host, seat = (ray.remote(cls).options(num_cpus=0) for cls in (Host, SignalSeat))
-    hosts: dict[str, Any] = {}
-    for names in groups(settings):
-        hosts |= dict.fromkeys(names, CountedActor(host.remote(names, content), "host calls", counts))
-    seats = [
-        CountedActor(seat.remote(content), "seat calls", counts)
-        for _ in range(settings.cluster.signal_replicas)
-    ]
-    tape = load_tape(data, 2)
-    store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
-    broker = LocalBroker(tape, settings)
-    task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
-    seen: list[tuple[tuple[str, int], ...]] = []
-    with (
-        mock.patch.object(risk_tasks, "measure_shard", task),
-        mock.patch.object(ray, "put", counted(ray.put, "puts", counts)),
-        mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
-        mock.patch.object(broker, "turn", counted(broker.turn, "broker turns", counts)),
-    ):
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, numeric_fingerprint())
-        driver = Driver(rules(settings), crew, store, broker, NoOperator())
-        sessions = SessionsLoaded(tape.sessions, decision_times(tape.sessions, settings.schedule.decide))
-        driver.start(RunStarted(1, "benchmark", settings.logged(), "", tape.label), lambda: sessions)
-        while True:
-            counts.clear()
-            since = store.last_seq
-            if not driver.step():
-                break
-            if _decided_orders(store.read(since=since)):
-                seen.append(tuple(sorted(counts.items())))
-    (asked,) = store.read(kinds={RiskRunRequested.KIND})[-1:]
-    store.close()
-    for actor in {id(a): a for a in (*hosts.values(), *seats)}.values():
-        ray.kill(actor._actor, no_restart=True)  # noqa: SLF001 - the handle it counts for
-    request = CODEC.event(asked)
-    assert isinstance(request, RiskRunRequested)
-    return Counter(dict(statistics.mode(seen))), request
-
-
-def _decided_orders(records: Sequence[Record]) -> bool:
-    events = [CODEC.event(record) for record in records]
-    deciding = any(isinstance(e, CycleOpened) and e.kind is CycleKind.DECISION for e in events)
-    return deciding and any(isinstance(e, OrderSubmitted) for e in events)
 
 
 class BareBroker:

@@ -6,9 +6,9 @@ Each round runs, one after the other: the firm with an actor for each agent, the
 (see bare_hops.py), the firm with co-seated agents, its bare hops. The firm is a real `python -m firm.launch`
 with an embedded Ray and the simulated gateway over TCP, at the paper configuration with Monte Carlo on, but
 deciding every half hour (on quotes made for it, see quarter_hours.py) and sending market orders, so that a
-decision inside the session sends at once. What
-is measured is in the run's own operations table: from the first bytes of a page in the broker's process to
-the order written to the socket. Only decision cycles count. Figures are medians over the rounds.
+decision inside the session sends at once. What is measured is in the run's own operations table: from the
+first bytes of a page in the broker's process to the order written to the socket. Only decision cycles count.
+Figures are medians over the rounds.
 """
 
 import argparse
@@ -139,7 +139,8 @@ def measure(days: int, co_seated: bool, within: Path) -> dict[str, Any]:
     first, every = measured(run_dir)
     shutil.rmtree(run_dir)
     hops = bare(data, len(first), co_seated)
-    figures: Figures = {"decisions": len(first), "orders": len(every), "load_before": load}
+    figures: Figures = {"decisions": len(first), "orders": len(every)}
+    figures |= {"load_before": load, "load_after": os.getloadavg()[0]}
     for name, took in {
         "firm_first": first,
         "firm_every": every,
@@ -198,7 +199,8 @@ def show(report: dict[str, Any]) -> None:
         "Monte Carlo kernel, one shard": "kernel_ms_a_shard",
         f"firm p50 / bare p50 (<= {RATIO_MAX})": "ratio",
         "decisions with orders, a round": "decisions",
-        "load before (1 min)": "load_before",
+        "machine load before": "load_before",
+        "machine load after": "load_after",
     }.items():
         print(f"{title:<34}" + "".join(f"{report[name]['medians'][key]:>18.2f}" for name in SEATINGS))
     for name in SEATINGS:

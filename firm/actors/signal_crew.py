@@ -75,7 +75,7 @@ class SignalCrew:
         pending = self._pending
         while pending:
             left = _left(started, ask.deadline_ms)
-            done = _answered(list(pending), left)
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=left)
             if not done:
                 break
             for ref in done:
@@ -125,18 +125,6 @@ def _share(expected: Sequence[Unit], seat: int, seats: int) -> list[Unit]:
     """The seat's share of each agent's units: every `seats`-th one."""
     agents = dict.fromkeys(agent for agent, _ in expected)
     return [u for agent in agents for u in [unit for unit in expected if unit[0] == agent][seat::seats]]
-
-
-def _answered(pending: list[Any], left: float | None) -> list[Any]:
-    """All who are asked, if they answer soon; else whoever has, at least one unless no time is `left` (s).
-
-    Waking once a round costs less than once an answer; a lost call must not wait for the slowest.
-    """
-    soon = RETRY_S if left is None else min(left, RETRY_S)
-    done: list[Any] = ray.wait(pending, num_returns=len(pending), timeout=soon)[0]
-    if not done:
-        done = ray.wait(pending, num_returns=1, timeout=None if left is None else left - soon)[0]
-    return done
 
 
 def _left(started: float, deadline_ms: int | None) -> float | None:
