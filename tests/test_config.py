@@ -318,3 +318,8 @@ def test_where_the_firm_is_seated_does_not_change_what_is_logged():
 
     assert moved.logged() == load_settings(PAPER).logged()
     assert overridden("risk.max_leverage=1.4").logged() != load_settings(PAPER).logged()
+
+
+@pytest.mark.parametrize("path", sorted(PAPER.parent.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_that_is_shipped_is_whole(path: Path):
+    assert load_settings(path).system.mode == "paper"
