@@ -9,7 +9,9 @@ class Instrument(Struct, frozen=True, array_like=True):
     """A tradable contract, known by the broker's contract id.
 
     `tick_size` and `lot_size` are the smallest steps of price and quantity; `multiplier` is the money value
-    of one price point of one unit; `index` is its column in every price array of the run.
+    of one price point of one unit; `index` is its column in every price array of the run. `sec_type` is IB's:
+    STK, FUT, CASH, OPT. A future has an `expiry` (YYYYMMDD); an option also `strike`, `right` (C or P) and
+    `underlying`, the index of the instrument it is written on.
     """
 
     index: int
@@ -21,6 +23,10 @@ class Instrument(Struct, frozen=True, array_like=True):
     multiplier: Decimal
     tick_size: Decimal
     lot_size: Decimal
+    expiry: str = ""
+    underlying: int = -1
+    strike: Decimal = Decimal(0)
+    right: str = ""
 
     def round_price(self, price: float | Decimal) -> Decimal:
         """The nearest price on the tick grid (half to even)."""
