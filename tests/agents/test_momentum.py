@@ -29,7 +29,7 @@ def test_a_trend_is_measured_in_the_noise_it_had_to_overcome():
     logs = [0.0, 0.10, 0.05, 0.30, 0.20]
     agent = Momentum(config.Momentum(lookback_bars=4, skip_bars=1, volatility_bars=3))
 
-    (view,) = agent.signal(window(A=np.exp(logs)), "A").views
+    (view,) = agent.signals(window(A=np.exp(logs)), ["A"])[0].views
 
     t = 0.30 / (np.std([-0.05, 0.25, -0.10], ddof=1) * math.sqrt(3))
     assert (view.instrument, view.direction) == (0, 1)
@@ -41,7 +41,7 @@ def test_the_reason_has_the_numbers():
     logs = [0.0, 0.10, 0.05, 0.30, 0.20]
     agent = Momentum(config.Momentum(lookback_bars=4, skip_bars=1, volatility_bars=3))
 
-    signal = agent.signal(window(A=np.exp(logs)), "A")
+    signal = agent.signals(window(A=np.exp(logs)), ["A"])[0]
 
     assert signal.reason == "trend +0.3000 over 3 bars, volatility 0.18930 a bar, t +0.915"
 
@@ -50,8 +50,8 @@ def test_what_falls_is_sold_with_the_conviction_what_rises_is_bought_with():
     rising = walk(1, drift=0.01)
     agent = Momentum(SETTINGS)
 
-    up = agent.signal(window(A=rising), "A").views[0]
-    down = agent.signal(window(A=1 / rising), "A").views[0]
+    up = agent.signals(window(A=rising), ["A"])[0].views[0]
+    down = agent.signals(window(A=1 / rising), ["A"])[0].views[0]
 
     assert (up.direction, down.direction) == (1, -1)
     assert up.conviction == pytest.approx(down.conviction, rel=1e-9)
@@ -61,7 +61,7 @@ def test_what_falls_is_sold_with_the_conviction_what_rises_is_bought_with():
 def test_a_price_that_is_back_where_it_was_is_flat():
     closes = [100.0, 110.0] * 20 + [100.0]
 
-    signal = Momentum(SETTINGS).signal(window(A=closes), "A")
+    signal = Momentum(SETTINGS).signals(window(A=closes), ["A"])[0]
 
     assert signal.views == (View(0, 0, 0.0),)
 
@@ -70,14 +70,14 @@ def test_the_last_bars_do_not_count_for_the_trend():
     closes = walk(2, drift=0.01)
     crashed = np.append(closes[:-4], closes[-4:] / 2)
 
-    assert Momentum(SETTINGS).signal(window(A=crashed), "A").views[0].direction == 1
+    assert Momentum(SETTINGS).signals(window(A=crashed), ["A"])[0].views[0].direction == 1
 
 
 def test_one_bar_less_than_needed_says_so_instead_of_guessing():
     agent = Momentum(SETTINGS)
 
-    assert agent.signal(window(A=walk(3, bars=25)), "A").views
-    assert agent.signal(window(A=walk(3, bars=24)), "A") == Signal(
+    assert agent.signals(window(A=walk(3, bars=25)), ["A"])[0].views
+    assert agent.signals(window(A=walk(3, bars=24)), ["A"])[0] == Signal(
         "momentum", "A", (), 2, "needs 25 closes in a row, found 24 usable"
     )
 
@@ -87,7 +87,7 @@ def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad: float):
     closes = walk(4)
     closes[-20] = bad
 
-    signal = Momentum(SETTINGS).signal(window(A=closes), "A")
+    signal = Momentum(SETTINGS).signals(window(A=closes), ["A"])[0]
 
     assert (signal.views, signal.reason) == ((), "needs 25 closes in a row, found 24 usable")
 
@@ -96,11 +96,11 @@ def test_a_hole_before_the_window_does_not_matter():
     closes = walk(5)
     closes[:15] = math.nan
 
-    assert Momentum(SETTINGS).signal(window(A=closes), "A").views
+    assert Momentum(SETTINGS).signals(window(A=closes), ["A"])[0].views
 
 
 def test_a_price_that_does_not_move_has_no_noise_to_measure_by():
-    signal = Momentum(SETTINGS).signal(window(A=np.full(40, 100.0)), "A")
+    signal = Momentum(SETTINGS).signals(window(A=np.full(40, 100.0)), ["A"])[0]
 
     assert (signal.views, signal.reason) == ((), "the last 12 returns do not vary, volatility 0")
 
@@ -109,23 +109,23 @@ def test_the_opinion_on_one_symbol_does_not_depend_on_what_else_is_in_the_window
     a, b = walk(6), walk(7)
     agent = Momentum(SETTINGS)
 
-    alone, together = agent.signal(window(A=a), "A"), agent.signal(window(A=a, B=b), "A")
-    longer = agent.signal(window(A=np.append(walk(8), a)), "A")
+    alone, together = (agent.signals(window(A=a, **more), ["A"])[0] for more in ({}, {"B": b}))
+    longer = agent.signals(window(A=np.append(walk(8), a)), ["A"])[0]
 
     assert alone == together == longer
-    assert agent.signal(window(B=b, A=a), "A").views[0].instrument == 1
+    assert agent.signals(window(B=b, A=a), ["A"])[0].views[0].instrument == 1
 
 
 def test_every_symbol_is_a_unit_and_the_view_lasts_a_twelfth_of_the_lookback():
     agent = Momentum(config.Momentum(lookback_bars=252, skip_bars=21, volatility_bars=60))
 
     assert agent.units(["A", "B"]) == ("A", "B")
-    assert agent.signal(window(A=walk(9, bars=300)), "A").horizon_bars == 21
+    assert agent.signals(window(A=walk(9, bars=300)), ["A"])[0].horizon_bars == 21
 
 
 def test_a_symbol_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(UnknownInstrument, match="asked about 'Z'; the window has A, B"):
-        Momentum(SETTINGS).signal(window(A=walk(10), B=walk(11)), "Z")
+        Momentum(SETTINGS).signals(window(A=walk(10), B=walk(11)), ["Z"])[0]
 
 
 @pytest.mark.parametrize(("skip", "volatility"), [(24, 12), (4, 1)])

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from statsmodels.tsa.stattools import adfuller, coint
 
 from firm import config
+from firm.agents.signals.cointegration import Spreads, adf, fit_spreads, half_life
 from firm.agents.signals.signal_agent import MarketWindow
-from firm.agents.signals.stat_arb import Reversion, StatArb, Vector, adf, fit_spread
+from firm.agents.signals.stat_arb import StatArb
 from firm.errors import ConfigError, UnknownInstrument
 from firm.events.signals import Signal
 
 BARS = 250
+Vector = npt.NDArray[np.float64]
 
 
 def setup(**changes: object):
@@ -46,8 +48,12 @@ def tied(seed: int, hedge: float = 1.0, last: float = 0.0, pull: float = 0.5, ba
     return 1 + hedge * b + noise, b
 
 
+def spread_of(a: Vector, b: Vector) -> Spreads:
+    return fit_spreads(a[None], b[None])
+
+
 def opinion(a: Vector, b: Vector, **changes: object):
-    return StatArb(setup(**changes)).signal(window(A=np.exp(a), B=np.exp(b)), "A/B")
+    return StatArb(setup(**changes)).signals(window(A=np.exp(a), B=np.exp(b)), ["A/B"])[0]
 
 
 @pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
@@ -57,10 +63,12 @@ def test_the_adf_statistic_is_the_one_of_statsmodels(lags: int, seed: int):
     print("seed", seed)
     series = np.cumsum(np.random.default_rng(seed).standard_normal(BARS))
 
-    pull = adf(series, lags)
+    pull = adf(series[None], lags)
 
-    assert pull is not None
-    assert pull.t == pytest.approx(adfuller(series, maxlag=lags, autolag=None, regression="n")[0], abs=1e-8)
+    assert pull.exists.all()
+    assert pull.t[0] == pytest.approx(
+        adfuller(series, maxlag=lags, autolag=None, regression="n")[0], abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("lags", [0, 1, 4])
@@ -68,12 +76,12 @@ def test_the_adf_statistic_is_the_one_of_statsmodels(lags: int, seed: int):
 def test_the_two_step_test_is_the_one_of_statsmodels(lags: int, hedge: float):
     a, b = tied(4, hedge)
 
-    spread = fit_spread(a, b)
+    spread = spread_of(a, b)
 
-    assert spread is not None
+    assert spread.exists.all()
     pull = adf(spread.residual, lags)
-    assert pull is not None
-    assert pull.t == pytest.approx(coint(a, b, trend="c", maxlag=lags, autolag=None)[0], abs=1e-8)
+    assert pull.exists.all()
+    assert pull.t[0] == pytest.approx(coint(a, b, trend="c", maxlag=lags, autolag=None)[0], abs=1e-8)
 
 
 def test_the_hedge_ratio_and_the_residual_are_those_of_least_squares():
@@ -81,20 +89,20 @@ def test_the_hedge_ratio_and_the_residual_are_those_of_least_squares():
     design = np.column_stack([b, np.ones(BARS)])
     (slope, constant), (squares,) = np.linalg.lstsq(design, a)[:2]
 
-    spread = fit_spread(a, b)
+    spread = spread_of(a, b)
 
-    assert spread is not None
-    assert spread.hedge == pytest.approx(slope, abs=1e-12)
-    assert spread.residual == pytest.approx(a - slope * b - constant, abs=1e-12)
-    assert spread.deviation == pytest.approx(math.sqrt(squares / (BARS - 2)), rel=1e-10)
+    assert spread.exists.all()
+    assert spread.hedge[0] == pytest.approx(slope, abs=1e-12)
+    assert spread.residual[0] == pytest.approx(a - slope * b - constant, abs=1e-12)
+    assert spread.deviation[0] == pytest.approx(math.sqrt(squares / (BARS - 2)), rel=1e-10)
 
 
 def test_a_half_life_is_told_from_the_pull():
-    assert Reversion(-0.1, -5.0).half_life == pytest.approx(6.5788134)
-    assert Reversion(-0.5, -5.0).half_life == 1.0
-    assert Reversion(-1.2, -5.0).half_life == 1.0
+    assert half_life(-0.1) == pytest.approx(6.5788134)
+    assert half_life(-0.5) == 1.0
+    assert half_life(-1.2) == 1.0
     with pytest.raises(AssertionError, match="no half-life"):
-        _ = Reversion(0.1, 1.0).half_life
+        half_life(0.1)
 
 
 @pytest.mark.parametrize(("last", "direction"), [(0.2, -1), (-0.2, 1)])
@@ -108,27 +116,27 @@ def test_the_dear_leg_is_sold_and_the_cheap_one_bought(last: float, direction: i
 @pytest.mark.parametrize("hedge", [0.4, 2.5])
 def test_the_legs_stand_in_the_hedge_ratio_and_the_bigger_has_the_full_conviction(hedge: float):
     a, b = tied(7, hedge, last=0.2)
-    spread = fit_spread(a, b)
-    assert spread is not None
+    spread = spread_of(a, b)
+    assert spread.exists.all()
 
     first, second = opinion(a, b).views
 
-    assert second.conviction / first.conviction == pytest.approx(spread.hedge, rel=1e-12)
+    assert second.conviction / first.conviction == pytest.approx(spread.hedge[0], rel=1e-12)
     assert max(first.conviction, second.conviction) == 1.0
 
 
 def test_conviction_rises_from_entry_to_full():
     a, b = tied(8, hedge=0.9, last=0.02)
-    spread = fit_spread(a, b)
-    assert spread is not None
-    z = spread.residual[-1] / spread.deviation
+    spread = spread_of(a, b)
+    assert spread.exists.all()
+    z = float(spread.residual[0, -1] / spread.deviation[0])
     assert 1 < z < 2
 
     signal = opinion(a, b)
 
     assert signal.views[0].conviction == pytest.approx(z - 1, rel=1e-12)
     assert opinion(a, b, full_z=1 + 4 * (z - 1)).views[0].conviction == pytest.approx(0.25, rel=1e-9)
-    assert signal.reason.startswith(f"z {z:+.3f}, hedge {spread.hedge:.4f}, ADF ")
+    assert signal.reason.startswith(f"z {z:+.3f}, hedge {spread.hedge[0]:.4f}, ADF ")
 
 
 def test_inside_the_band_it_answers_without_a_view():
@@ -173,9 +181,9 @@ def test_legs_without_a_spread_get_a_reason(which: str):
 
 
 def test_a_residual_without_noise_has_no_statistic():
-    assert adf(np.zeros(50), 1) is None
-    assert adf(0.5 ** np.arange(50.0), 1) is None
-    assert adf(np.array([1.0, -1.0] * 20), 0) is None
+    assert not adf((np.zeros(50))[None], 1).exists
+    assert not adf((0.5 ** np.arange(50.0))[None], 1).exists
+    assert not adf((np.array([1.0, -1.0] * 20))[None], 0).exists
 
 
 def test_a_spread_that_alternates_exactly_has_no_statistic_and_so_no_view():
@@ -195,7 +203,7 @@ def test_a_close_that_is_not_a_price_is_a_reason_not_a_crash(bad: float, leg: st
     closes = {"A": np.exp(a), "B": np.exp(b)}
     closes[leg][100] = bad
 
-    signal = StatArb(setup()).signal(window(**closes), "A/B")
+    signal = StatArb(setup()).signals(window(**closes), ["A/B"])[0]
 
     assert signal == Signal("stat_arb", "A/B", (), 1, "needs 250 closes in a row of both, found 249 usable")
 
@@ -209,16 +217,17 @@ def test_too_short_a_history_is_a_reason():
 def test_the_opinion_on_a_pair_does_not_depend_on_what_else_is_asked_or_known():
     a, b = (np.exp(leg) for leg in tied(15, last=0.2))
     agent = StatArb(setup())
-    alone = agent.signal(window(A=a, B=b), "A/B")
+    alone = agent.signals(window(A=a, B=b), ["A/B"])[0]
 
     crowded = window(A=a, B=b, C=b + 1, D=a + 1)
-    agent.signal(crowded, "C/D")
+    agent.signals(crowded, ["C/D"])
     older = np.full(30, 77.0)
     longer = window(A=np.append(older, a), B=np.append(older, b))
 
     assert alone.views
-    assert agent.signal(crowded, "A/B") == alone
-    assert agent.signal(longer, "A/B") == alone
+    assert agent.signals(crowded, ["A/B"])[0] == alone
+    assert agent.signals(crowded, ["C/D", "A/B", "A/C"])[1] == alone
+    assert agent.signals(longer, ["A/B"])[0] == alone
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,6 @@
 """Agents that fail, answers that do not come, risk runs that break: the firm goes on and says what it did."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -173,10 +173,11 @@ class MoodyMomentum(Momentum):
 
     dislikes: tuple[str, ...] = ()
 
-    def signal(self, window: MarketWindow, unit: str) -> Signal:
-        if unit in self.dislikes:
-            raise ZeroDivisionError(unit)
-        return super().signal(window, unit)
+    def signals(self, window: MarketWindow, units: Sequence[str]) -> list[Signal]:
+        for unit in units:
+            if unit in self.dislikes:
+                raise ZeroDivisionError(unit)
+        return super().signals(window, units)
 
 
 def moody(*dislikes: str) -> ChangedCrew:

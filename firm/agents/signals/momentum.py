@@ -41,8 +41,11 @@ class Momentum:
         """Each symbol is a unit."""
         return tuple(symbols)
 
-    def signal(self, window: MarketWindow, unit: str) -> Signal:
-        """The opinion on one symbol; without views where closes are missing or never moved."""
+    def signals(self, window: MarketWindow, units: Sequence[str]) -> list[Signal]:
+        """An opinion on each symbol; without views where closes are missing or never moved."""
+        return [self._signal(window, unit) for unit in units]
+
+    def _signal(self, window: MarketWindow, unit: str) -> Signal:
         if unit not in window.symbols:
             raise UnknownInstrument(
                 f"momentum was asked about {unit!r}; the window has {', '.join(window.symbols)}. "

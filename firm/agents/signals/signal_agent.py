@@ -35,5 +35,8 @@ class SignalAgent(Protocol):
     def units(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """What it has an opinion on: an instrument's symbol, or a pair `A/B`; in a fixed order."""
 
-    def signal(self, window: MarketWindow, unit: str) -> Signal:
-        """The opinion on one unit; views empty, with the reason, where it cannot say."""
+    def signals(self, window: MarketWindow, units: Sequence[str]) -> list[Signal]:
+        """The opinion on each unit, in order; views empty, with the reason, where it cannot say.
+
+        What is said of a unit does not depend on which others are asked about with it.
+        """

@@ -8,44 +8,27 @@ table 2: with a constant and two variables the 1 % value is -3.89644 - 10.9519/T
 import math
 from collections.abc import Sequence
 from itertools import combinations
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from firm import config
+from firm.agents.signals.cointegration import adf, fit_spreads, half_life
 from firm.agents.signals.signal_agent import MarketWindow
 from firm.errors import ConfigError, UnknownInstrument
 from firm.events.signals import Signal, View
 
-Vector: TypeAlias = NDArray[np.float64]
-
-_STILL = 1e-20  # sum of squared log-price deviations that is rounding, not movement
-_SAME = 1e-10  # share of a log price's variation left unexplained that is rounding, not a spread
+_PAIRS_AT_ONCE = 64
+"""What is tested together: the few arrays of 64 rows that a test needs stay in the second-level cache."""
 
 
-class Spread(NamedTuple):
-    """`log A = intercept + hedge log B + residual` by least squares.
+class Tested(NamedTuple):
+    """One pair's test: the residual's last value in deviations, and what `cointegration` found."""
 
-    `residual` float64[bars] has mean zero; `deviation` is its standard deviation (two estimated parameters).
-    """
-
+    z: float
     hedge: float
-    residual: Vector
-    deviation: float
-
-
-class Reversion(NamedTuple):
-    """`speed` is the pull back to zero a bar (negative pulls); `t` its statistic, the ADF statistic."""
-
     speed: float
     t: float
-
-    @property
-    def half_life(self) -> float:
-        """Bars until half of a deviation is gone, at least one; only a negative speed has one."""
-        assert self.speed < 0, "a spread that is not pulled back has no half-life"
-        return 1.0 if self.speed <= -0.5 else max(1.0, math.log(0.5) / math.log1p(self.speed))
 
 
 class StatArb:
@@ -78,102 +61,71 @@ class StatArb:
             _legs(pair, symbols)
         return self._settings.pairs
 
-    def signal(self, window: MarketWindow, unit: str) -> Signal:
-        """The opinion on one pair; no views where closes are missing, nothing ties it, or it is in band."""
-        first, second = _legs(unit, window.symbols)
-        bars = self._settings.lookback_bars
-        closes = window.closes[-bars:, first], window.closes[-bars:, second]
-        known = int(np.count_nonzero((closes[0] > 0) & (closes[1] > 0) & (closes[0] + closes[1] < math.inf)))
-        if known < bars:
-            return self._silent(unit, f"needs {bars} closes in a row of both, found {known} usable")
-        a, b = (np.log(np.ascontiguousarray(leg)) for leg in closes)
-        spread = fit_spread(a, b)
-        if spread is None:
-            return self._silent(unit, f"a leg did not move in {bars} bars, or both are one price: no spread")
-        if spread.hedge <= 0:
-            return self._silent(unit, f"hedge ratio {spread.hedge:+.4f} is not positive: not a pair to hold")
-        pull = adf(spread.residual, self._settings.adf_lags)
-        if pull is None or pull.t >= self._settings.adf_critical:
-            found = "undefined" if pull is None else f"{pull.t:+.3f}"
-            return self._silent(
-                unit, f"not cointegrated: ADF {found}, needed below {self._settings.adf_critical}"
-            )
-        return self._opinion(unit, (first, second), spread, pull)
+    def signals(self, window: MarketWindow, units: Sequence[str]) -> list[Signal]:
+        """An opinion on each pair; no views where closes are missing, nothing ties it, or it is in band."""
+        said: list[Signal] = []
+        for start in range(0, len(units), _PAIRS_AT_ONCE):
+            said += self._together(window, units[start : start + _PAIRS_AT_ONCE])
+        return said
 
-    def _opinion(self, unit: str, legs: tuple[int, int], spread: Spread, pull: Reversion) -> Signal:
-        z = float(spread.residual[-1]) / spread.deviation
-        found = (
-            f"z {z:+.3f}, hedge {spread.hedge:.4f}, ADF {pull.t:+.3f}, half-life {pull.half_life:.1f} bars"
-        )
+    def _together(self, window: MarketWindow, units: Sequence[str]) -> list[Signal]:
+        legs = np.array([_legs(unit, window.symbols) for unit in units])
+        bars = self._settings.lookback_bars
+        closes = np.ascontiguousarray(window.closes[-bars:].T)
+        usable = (closes > 0) & (closes < math.inf)
+        known = (usable[legs[:, 0]] & usable[legs[:, 1]]).sum(axis=1).tolist()
+        if len(window.closes) < bars:
+            return [
+                self._silent(unit, self._too_few(found)) for unit, found in zip(units, known, strict=True)
+            ]
+        logs = np.log(np.where(usable, closes, 1.0))
+        spreads = fit_spreads(logs[legs[:, 0]], logs[legs[:, 1]])
+        pulls = adf(spreads.residual, self._settings.adf_lags)
+        z = spreads.residual[:, -1] / np.where(spreads.exists, spreads.deviation, 1.0)
+        found = [column.tolist() for column in (z, spreads.hedge, pulls.speed, pulls.t)]
+        said: list[Signal] = []
+        for i, (unit, *numbers) in enumerate(zip(units, *found, strict=True)):
+            tested = Tested(*numbers)
+            why_not = self._no_pair(known[i], bool(spreads.exists[i]), bool(pulls.exists[i]), tested)
+            said.append(
+                self._silent(unit, why_not) if why_not else self._opinion(unit, legs[i].tolist(), tested)
+            )
+        return said
+
+    def _too_few(self, known: int) -> str:
+        return f"needs {self._settings.lookback_bars} closes in a row of both, found {known} usable"
+
+    def _no_pair(self, known: int, spread: bool, pulled: bool, tested: Tested) -> str | None:
+        bars, critical = self._settings.lookback_bars, self._settings.adf_critical
+        if known < bars:
+            return self._too_few(known)
+        if not spread:
+            return f"a leg did not move in {bars} bars, or both are one price: no spread"
+        if tested.hedge <= 0:
+            return f"hedge ratio {tested.hedge:+.4f} is not positive: not a pair to hold"
+        if not pulled or tested.t >= critical:
+            found = f"{tested.t:+.3f}" if pulled else "undefined"
+            return f"not cointegrated: ADF {found}, needed below {critical}"
+        return None
+
+    def _opinion(self, unit: str, legs: Sequence[int], tested: Tested) -> Signal:
+        z, hedge = tested.z, tested.hedge
+        bars = half_life(tested.speed)
+        found = f"z {z:+.3f}, hedge {hedge:.4f}, ADF {tested.t:+.3f}, half-life {bars:.1f} bars"
         entry, full = self._settings.entry_z, self._settings.full_z
         if abs(z) < entry:
             return self._silent(unit, f"inside band of {entry}: {found}")
         conviction = min(1.0, (abs(z) - entry) / (full - entry))
         direction = -1 if z > 0 else 1
-        bigger = max(1.0, spread.hedge)
+        bigger = max(1.0, hedge)
         views = (
             View(legs[0], direction, conviction / bigger),
-            View(legs[1], -direction, conviction * (spread.hedge / bigger)),
+            View(legs[1], -direction, conviction * (hedge / bigger)),
         )
-        return Signal(self.name, unit, views, math.ceil(pull.half_life), found)
+        return Signal(self.name, unit, views, math.ceil(bars), found)
 
     def _silent(self, unit: str, reason: str) -> Signal:
         return Signal(self.name, unit, (), 1, reason)
-
-
-def fit_spread(a: Vector, b: Vector) -> Spread | None:
-    """Ordinary least squares of `a` on `b` and a constant, in closed form; None where there is no spread.
-
-    There is none when either did not move, or when they are the same up to rounding.
-    """
-    da, db = a - np.add.reduce(a) / len(a), b - np.add.reduce(b) / len(b)
-    aa, bb = _inner(da, da), _inner(db, db)
-    if aa <= _STILL or bb <= _STILL:
-        return None
-    hedge = _inner(da, db) / bb
-    residual = da - hedge * db
-    squares = _inner(residual, residual)
-    if squares <= _SAME * aa:
-        return None
-    return Spread(hedge, residual, math.sqrt(squares / (len(a) - 2)))
-
-
-def adf(series: Vector, lags: int) -> Reversion | None:
-    """Augmented Dickey-Fuller regression without a constant, with a fixed number of lags.
-
-    Regresses each change on the level before it and the `lags` changes before that. None where the
-    regression has no unique answer or leaves no noise. The sums of products are eliminated column by column,
-    the level last: then its pivot, its right-hand side and the corner hold all that the statistic needs.
-    """
-    changes = np.diff(series)
-    columns = [changes[lags - i : -i] for i in range(1, lags + 1)] + [series[lags:-1], changes[lags:]]
-    table = [[_inner(p, q) for q in columns] for p in columns]
-    level = lags
-    diagonal = [table[i][i] for i in range(level + 1)]
-    for k in range(level + 1):
-        if table[k][k] <= 1e-14 * diagonal[k]:
-            return None
-        if k < level:
-            _eliminate(table, k)
-    pivot, product = table[level][level], table[level][level + 1]
-    noise = table[level + 1][level + 1] - product * product / pivot
-    freedom = len(changes) - lags - (lags + 1)
-    if noise <= 0:
-        return None
-    speed = product / pivot
-    return Reversion(speed, speed * math.sqrt(pivot) / math.sqrt(noise / freedom))
-
-
-def _inner(p: Vector, q: Vector) -> float:
-    """Sum of products in numpy's fixed order: unlike BLAS, the same bits on every CPU."""
-    return float(np.add.reduce(p * q))
-
-
-def _eliminate(table: list[list[float]], k: int) -> None:
-    for i in range(k + 1, len(table)):
-        share = table[i][k] / table[k][k]
-        for j in range(k + 1, len(table)):
-            table[i][j] -= share * table[k][j]
 
 
 def _check_names(pairs: Sequence[str]) -> None:
