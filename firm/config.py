@@ -46,8 +46,21 @@ class System(Section):
     base_currency: Literal["USD"]
 
 
+class Circuit(Section):
+    """When orders are held back because the broker keeps failing, and for how long."""
+
+    failures_in_a_row: PositiveInt
+    error_rate_max: Fraction
+    outcomes_min: PositiveInt
+    window_ms: PositiveInt
+    cool_down_ms: PositiveInt
+
+
 class Broker(Section):
-    """Where the IB Gateway listens. Account None: the only one the gateway manages."""
+    """Where the IB Gateway listens, and how far it is trusted. Account None: the only one it manages.
+
+    `restart_at` (HH:MM) and `login_by` (a weekday and HH:MM) are New York times; None where nobody restarts.
+    """
 
     gateway_host: str
     gateway_port: Port
@@ -55,6 +68,14 @@ class Broker(Section):
     account: str | None
     connect_timeout_ms: PositiveInt
     request_timeout_ms: PositiveInt
+    heartbeat_ms: PositiveInt
+    reconcile_every_ms: PositiveInt
+    data_stale_ms: PositiveInt
+    cash_tolerance: PositiveDecimal
+    restart_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None
+    restart_guard_ms: PositiveInt
+    login_by: Annotated[str, Field(pattern=r"^(MON|TUE|WED|THU|FRI|SAT|SUN) ([01]\d|2[0-3]):[0-5]\d$")] | None
+    circuit: Circuit
 
 
 class Simulation(Section):
@@ -67,10 +88,21 @@ class Simulation(Section):
     days: PositiveInt
 
 
+class Reference(Section):
+    """What the broker does not tell of an instrument; volume in units a day."""
+
+    sector: str
+    average_daily_volume: Positive
+
+
 class Universe(Section):
-    """`all`: every instrument of the data file (simulated gateway only); else symbols."""
+    """`all`: every instrument of the data file (simulated gateway only); else symbols.
+
+    `reference` by symbol; who is missing there may not add risk, for its limits cannot be measured.
+    """
 
     symbols: Literal["all"] | tuple[str, ...]
+    reference: dict[str, Reference]
 
 
 class Schedule(Section):
@@ -123,9 +155,14 @@ class Cio(Section):
 
 
 class Var(Section):
-    """How VaR is measured: `horizon_bars` bars ahead at `confidence`."""
+    """How VaR is measured: `horizon_bars` bars ahead at `confidence`; ES at `es_confidence`.
+
+    A session has `bars_a_day` bars: the horizon in days is what options and liquidity are counted in.
+    """
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    es_confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    bars_a_day: PositiveInt
     horizon_bars: PositiveInt
     history_bars: PositiveInt
     min_history_bars: PositiveInt
@@ -136,15 +173,91 @@ class Var(Section):
     run_timeout_ms: PositiveInt
 
 
+class Liquidity(Section):
+    """How fast a position can be sold: `participation` is the share of a day's volume we may be."""
+
+    max_days_to_liquidate: Positive
+    participation: Annotated[float, Field(gt=0, le=1)]
+
+
+class Greeks(Section):
+    """Limits of the sensitivities of the whole book, account currency; each binds either way.
+
+    Delta is the P&L of a move of all prices by 100 %, were it linear; gamma the change of delta for a move of
+    1 %; vega the P&L of one point of volatility. `interest_rate` is continuous, a year, and prices options.
+    """
+
+    max_delta: Positive
+    max_gamma: Positive
+    max_vega: Positive
+    interest_rate: Annotated[float, Field(gt=-0.5, lt=1)]
+
+
+class Stress(Section):
+    """The book may lose `max_loss` of its equity in the worst scenario. File None: the packaged scenarios.
+
+    `scenarios` is the text of the file, put there when it is read: so it is in the log, and replay has it.
+    """
+
+    max_loss: Fraction
+    file: str | None
+    scenarios: str | None = None
+
+
+class Margin(Section):
+    """Excess liquidity over net liquidation may not fall below `min_headroom`; the broker's word ages."""
+
+    min_headroom: Fraction
+    max_age_ms: PositiveInt
+
+
+class Correlation(Section):
+    """How correlations are estimated, and when they are calm or in crisis: quantiles of their own past.
+
+    `decay` is for ewma, `lags` for lead-lag. `crisis_blend` is the part of the way to correlation one at
+    which the stressed VaR is measured.
+    """
+
+    method: Literal[
+        "sample",
+        "ewma",
+        "ledoit-wolf, constant correlation",
+        "ledoit-wolf, identity",
+        "lead-lag",
+        "pairwise",
+    ]
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    lags: PositiveInt
+    regime_window_bars: Annotated[int, Field(ge=20)]
+    regime_windows_min: PositiveInt
+    calm_quantile: Fraction
+    crisis_quantile: Fraction
+    crisis_blend: Fraction
+
+
 class Risk(Section):
-    """Limits: VaR and position VaR in account currency; leverage = gross exposure over equity."""
+    """Limits. VaR and ES in account currency; the others over equity. Leverage is gross exposure over equity.
+
+    `max_factor_loss`: what one standard deviation of any one statistical factor may cost.
+    `cube_bytes_max`: of the scenario cube that stays in the object store; the rest is computed again.
+    """
 
     max_portfolio_var: Positive
+    max_portfolio_es: Positive
     max_position_var: Positive
     max_leverage: Positive
+    max_net_leverage: Positive
     max_position_weight: Positive
+    max_sector_weight: Positive
+    max_factor_loss: Positive
     max_drawdown: Fraction
     max_daily_loss: Fraction
+    greeks: Greeks
+    stress: Stress
+    liquidity: Liquidity
+    margin: Margin
+    cube_bytes_max: PositiveInt
+    correlation: Correlation
     var: Var
 
 
@@ -251,6 +364,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
         raise ConfigError(f"configuration {path} needs sections (see config/paper.yaml), found {content!r}")
     for override in overrides:
         _apply(content, override)
+    _read_scenarios(content, path.parent)
     return parse_settings(content, str(path))
 
 
@@ -260,6 +374,21 @@ def parse_settings(content: dict[str, Any], source: str) -> Settings:
         return Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"configuration {source} is wrong:\n" + "\n".join(_lines(error))) from error
+
+
+def _read_scenarios(content: dict[str, Any], folder: Path) -> None:
+    """Put the text of `risk.stress.file` (relative to the configuration's folder) beside its name."""
+    risk = content.get("risk")
+    stress = risk.get("stress") if isinstance(risk, dict) else None
+    if not isinstance(stress, dict) or not isinstance(stress.get("file"), str):
+        return
+    file = folder / stress["file"]
+    try:
+        stress["scenarios"] = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"risk.stress.file needs stress scenarios in YAML, cannot read {file}: {error}"
+        ) from error
 
 
 def _lines(error: ValidationError) -> list[str]:

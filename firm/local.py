@@ -8,10 +8,13 @@ from firm.bus.crew import FanOut, Memory, RiskAsk, SignalAsk
 from firm.bus.opinion import opinions
 from firm.bus.relay import Listener, Relay, Stage
 from firm.config import Settings
+from firm.errors import FirmError
 from firm.events import CODEC, Event, Record
-from firm.events.risk import RiskRunCompleted, RiskRunRequested
+from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
 from firm.events.signals import LateAnswer
-from firm.risk.run import conclude, measure, plan
+from firm.risk.cube import KeptCubes, plan
+from firm.risk.run import conclude, kept_blocks, measure, stress_losses
+from firm.risk.stress import stress_of
 from firm.roster import agent_names, hire, hire_signals
 
 
@@ -19,8 +22,11 @@ class LocalCrew:
     """Runs every agent in the caller's thread, one after the other; everybody answers in time."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cubes = KeptCubes()
+
         def listener(name: str) -> Listener:
-            return Listener(lambda: hire(name, settings))
+            return Listener(lambda: hire(name, settings, self._cubes))
 
         self._listeners = {name: listener(name) for name in agent_names()}
         self._signals: dict[str, SignalAgent] = {a.name: a for a in hire_signals(settings)}
@@ -47,20 +53,32 @@ class LocalCrew:
             for unit, payload in zip(units, opinions(agent, units, signals.window), strict=True):
                 if payload is not None:
                     barrier.answer((name, unit), payload)
-        return FanOut(barrier.answers(), risk_run(risk.record) if risk is not None else None)
+        return FanOut(barrier.answers(), self._run(risk) if risk is not None else None)
+
+    def _run(self, asked: RiskAsk) -> RiskRunCompleted | RiskRunFailed:
+        """A whole risk run in this process."""
+        request = CODEC.event(asked.record)
+        assert isinstance(request, RiskRunRequested)
+        shards = plan(request, 1)
+        keep = kept_blocks(request, shards, self._settings.risk.cube_bytes_max)
+        try:
+            stress = stress_losses(request, stress_of(self._settings, asked.instruments))
+        except FirmError as error:
+            return RiskRunFailed(asked.record.seq, f"{type(error).__name__}: {error}")
+        found = [measure(request, shard, kept) for shard, kept in zip(shards, keep, strict=True)]
+        columns = [one.columns for one in found if one.columns.shape[1]]
+        self._cubes.keep(request, lambda: columns)
+        return conclude(
+            asked.record.seq,
+            request,
+            [one.tail for one in found],
+            stress,
+            lambda i, k: measure(request, shards[i], 0, k).tail,
+        )
 
     def late(self) -> list[LateAnswer]:
         """See Crew."""
         return []
-
-
-def risk_run(record: Record) -> RiskRunCompleted:
-    """A whole risk run in this process."""
-    request = CODEC.event(record)
-    assert isinstance(request, RiskRunRequested)
-    shards = plan(request, 1)
-    tails = [measure(request, shard) for shard in shards]
-    return conclude(record.seq, request, tails, lambda i, k: measure(request, shards[i], k))
 
 
 class NoOperator:

@@ -7,7 +7,9 @@ from decimal import Decimal
 from firm.bus.gateway import CommandBatch, Page
 from firm.config import Settings
 from firm.domain.instrument import Instrument
+from firm.domain.session import NS_PER_SECOND
 from firm.events import CODEC, Event, Record
+from firm.events.broker import AccountReported
 from firm.events.market import HistoryLoaded, market_data, ticks
 from firm.events.orders import (
     BrokerRejected,
@@ -26,6 +28,9 @@ from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginRules
 from firm.exchange.orders import OrderTicket
 from firm.tape.tape import Tape
+
+MARGIN = MarginRules(Decimal(4), shorts_allowed=True)
+ACCOUNT_EVERY_NS = 60 * NS_PER_SECOND
 
 
 class LocalBroker:
@@ -51,7 +56,7 @@ class LocalBroker:
             self._account,
             tape.sessions,
             TieredFees(),
-            MarginRules(Decimal(4), shorts_allowed=True),
+            MARGIN,
             last,
         )
         self._next_frame = 0
@@ -61,6 +66,8 @@ class LocalBroker:
         self._unsent: tuple[Record, ...] = ()
         self._handed_out = 0
         self._run = ""
+        self._figures: AccountReported | None = None
+        self._figures_at = 0
 
     def open(self, memory: Sequence[Record], run: str) -> Page:
         """See BrokerGateway."""
@@ -74,7 +81,7 @@ class LocalBroker:
         if times:
             opening.append(HistoryLoaded(times, len(self._tape.symbols), closes.astype("<f8").tobytes()))
         cash = self._exchange.account.cash
-        opening += [BrokerConnected(self._account, cash), Reconciled((), cash, ())]
+        opening += [BrokerConnected(self._account, cash), Reconciled((), cash, ()), self._account_now()]
         return self._hand_out(opening, self._page.at, done=False)
 
     def _reopen(self, memory: Sequence[Record]) -> Page:
@@ -103,6 +110,7 @@ class LocalBroker:
             frame = frames[self._next_frame]
             self._next_frame, at = self._next_frame + 1, frame.at
             inputs += self._reports(self._exchange.advance(frame))
+            inputs += self._account_news(at)
             if len(frame.prints):
                 inputs.append(ticks(frame.prints))
             if len(frame.quotes):
@@ -110,12 +118,16 @@ class LocalBroker:
         elif until is not None:
             at = max(until, at)
             inputs += self._reports(self._exchange.advance_to(at))
+            inputs += self._account_news(at)
         return self._hand_out(inputs, at, done=self._next_frame == len(frames))
 
     def reconcile(self) -> tuple[Event, ...]:
         """See BrokerGateway."""
-        self._handed_out += 1
-        return (Reconciled(tuple(sorted(self.positions().items())), self.cash, ()),)
+        self._handed_out += 2
+        return (
+            Reconciled(tuple(sorted(self.positions().items())), self.cash, ()),
+            self._account_now(),
+        )
 
     def close(self) -> None:
         """See BrokerGateway."""
@@ -129,6 +141,24 @@ class LocalBroker:
     def cash(self) -> Decimal:
         """What the account has in cash."""
         return self._exchange.account.cash
+
+    def _account_now(self) -> AccountReported:
+        """The account's figures to the cent, as a gateway tells them; one requirement is both margins."""
+        account = self._exchange.account
+        needed = MARGIN.requirement(account.gross)
+        figures = (account.cash, account.equity, needed, needed, account.equity - needed)
+        report = AccountReported(self._account, *(round(figure, 2) for figure in figures))
+        self._figures, self._figures_at = report, self._page.at
+        return report
+
+    def _account_news(self, at: int) -> list[Event]:
+        """The figures if they changed, at most once a minute of the tape."""
+        told, told_at = self._figures, self._figures_at
+        if told is None or at - told_at < ACCOUNT_EVERY_NS:
+            return []
+        report = self._account_now()
+        self._figures_at = at if report != told else told_at
+        return [report] if report != told else []
 
     def _carry_out(self, record: Record) -> list[Event]:
         at = self._page.at

@@ -19,16 +19,18 @@ from firm.errors import StoreError
 from firm.events import CODEC
 from firm.events.record import LogReader
 from firm.events.system import RunStarted
+from firm.risk.cube import Cubes, KeptCubes
 
 AGENTS: tuple[type[Agent], ...] = (Bookkeeper, Risk, Cio, Compliance, Execution)
 """The state agents, in seating order."""
 
 
-def hire(name: str, settings: Settings) -> Agent:
-    """A fresh agent, as on its first day."""
+def hire(name: str, settings: Settings, cubes: Cubes | None = None) -> Agent:
+    """A fresh agent, as on its first day. Risk takes its scenarios from `cubes`; None: it computes them."""
+    cubes = KeptCubes() if cubes is None else cubes
     hires: dict[str, Callable[[], Agent]] = {
         Bookkeeper.name: lambda: Bookkeeper(settings.compliance.max_quote_age_ms),
-        Risk.name: lambda: Risk(settings.risk),
+        Risk.name: lambda: Risk(settings.risk, settings.universe.reference, cubes),
         Cio.name: lambda: Cio(settings.cio, settings.barrier.quorum),
         Compliance.name: lambda: Compliance(settings.compliance),
         Execution.name: lambda: Execution(settings.execution, settings.compliance.max_quote_age_ms),
@@ -97,6 +99,20 @@ _SEATING = {
         "account": None,
         "connect_timeout_ms": 1,
         "request_timeout_ms": 1,
+        "heartbeat_ms": 1,
+        "reconcile_every_ms": 1,
+        "data_stale_ms": 1,
+        "cash_tolerance": 1,
+        "restart_at": None,
+        "restart_guard_ms": 1,
+        "login_by": None,
+        "circuit": {
+            "failures_in_a_row": 1,
+            "error_rate_max": 1.0,
+            "outcomes_min": 1,
+            "window_ms": 1,
+            "cool_down_ms": 1,
+        },
     },
     "cluster": {
         "address": None,

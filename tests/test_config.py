@@ -16,12 +16,15 @@ PAPER = Path(__file__).parent.parent / "config" / "paper.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(PAPER.read_text(encoding="utf-8"))
 
 
+NAMED_FREELY = {("cio", "weights"), ("universe", "reference")}
+
+
 def paths(content: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Every key, as the way to it: sections too, but not what a person may name freely."""
     found = []
     for key, value in content.items():
         found.append((*above, key))
-        if isinstance(value, dict) and (*above, key) != ("cio", "weights"):
+        if isinstance(value, dict) and (*above, key) not in NAMED_FREELY:
             found += paths(value, (*above, key))
     return found
 
@@ -89,9 +92,12 @@ FREE_TEXT = {
 NULLABLE = {
     ("system", "lei"),
     ("broker", "account"),
+    ("broker", "restart_at"),
+    ("broker", "login_by"),
     ("cluster", "address"),
     ("signals", "momentum"),
     ("signals", "stat_arb"),
+    ("risk", "stress", "file"),
 }
 
 

@@ -14,6 +14,7 @@ from firm.events import (
     INPUT_AUTHORS,
     USER_EVENT_TYPES,
     Event,
+    broker,
     external,
     market,
     orders,
@@ -24,7 +25,7 @@ from firm.events import (
 )
 from firm.roster import AGENTS, agent_names, hire, rules
 
-MODULES = (market, scheduled, external, signals, orders, risk, system)
+MODULES = (market, scheduled, external, signals, orders, risk, system, broker)
 BUS_ANSWERS = {system.TradingHalted, system.TradingRearmed}
 SIGNALS = {signals.Signal}
 RISK_RUN = {risk.RiskRunCompleted}

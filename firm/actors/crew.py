@@ -11,23 +11,32 @@ from firm.actors.host import decode_relay, encode
 from firm.actors.lost import LOST
 from firm.actors.risk_tasks import RiskRun
 from firm.actors.signal_crew import RETRY_S, SignalCrew
+from firm.agents.risk import Risk
 from firm.bus.crew import FanOut, Memory, RiskAsk, SignalAsk
 from firm.bus.relay import Relay, Stage
+from firm.config import Settings
 from firm.errors import AgentStale, FirmError
 from firm.events import Record
+from firm.events.risk import RiskRunCompleted
 from firm.events.signals import LateAnswer
 
 HEAL_WITHIN_S = 120.0
+RISK = Risk.name
 
 
 class RayCrew:
     """Runs agents in their actors. `hosts` maps each agent's name to its actor; several may share one."""
 
     def __init__(
-        self, hosts: Mapping[str, Any], seats: Sequence[Any], risk_shards: int, fingerprint: str
+        self,
+        hosts: Mapping[str, Any],
+        seats: Sequence[Any],
+        settings: Settings,
+        risk_shards: int,
+        fingerprint: str,
     ) -> None:
         """`fingerprint`: the run's; a risk task on a worker with another one fails."""
-        self._hosts = hosts
+        self._hosts, self._settings = hosts, settings
         self._signals = SignalCrew(seats)
         self._risk_shards, self._fingerprint = risk_shards, fingerprint
 
@@ -76,9 +85,14 @@ class RayCrew:
 
     def fan_out(self, signals: SignalAsk, risk: RiskAsk | None) -> FanOut:
         """See Crew. The risk tasks run while the signal agents think."""
-        run = RiskRun(risk, self._risk_shards, self._fingerprint) if risk is not None else None
+        if risk is None:
+            return FanOut(self._signals.answers(signals), None)
+        run = RiskRun(risk, self._settings, self._risk_shards, self._fingerprint)
         answers = self._signals.answers(signals)
-        return FanOut(answers, run.collect() if run is not None else None)
+        outcome = run.collect()
+        if isinstance(outcome, RiskRunCompleted):
+            self._hosts[RISK].keep.remote(run.request, list(run.cube))
+        return FanOut(answers, outcome)
 
     def late(self) -> list[LateAnswer]:
         """See Crew."""

@@ -109,7 +109,7 @@ class EventBus:
         namespace = settings.cluster.namespace
         hosts = {name: ray.get_actor(seat_name(name, plan), namespace) for name in agent_names()}
         seats = [ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)]
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, plan.started.fingerprint)
+        crew = RayCrew(hosts, seats, settings, settings.cluster.num_cpus, plan.started.fingerprint)
         broker = RayBroker(ray.get_actor("broker", namespace), store)
         driver = Driver(rules(settings), crew, store, broker, Mailbox(plan.directory))
         try:

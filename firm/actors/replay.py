@@ -41,5 +41,5 @@ def replay_on_ray(
 ) -> Replayed:
     """Replay with the agents on the Ray that this process is connected to."""
     with replay_actors(settings, replicas) as (hosts, seats):
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, numeric_fingerprint())
+        crew = RayCrew(hosts, seats, settings, settings.cluster.num_cpus, numeric_fingerprint())
         return replay(store, rules(settings, recompute_risk=recompute_risk), crew, progress)

@@ -8,10 +8,14 @@ from typing import Any
 import ray
 
 from firm.bus.crew import RiskAsk
+from firm.config import Settings
+from firm.domain.instrument import Instrument
 from firm.errors import FirmError
 from firm.events import CODEC
 from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
-from firm.risk.run import Shard, conclude, measure, plan
+from firm.risk.cube import Shard, plan
+from firm.risk.run import conclude, kept_blocks, measure, stress_losses
+from firm.risk.stress import stress_of
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.risk_kernels.tail import Tail
 
@@ -23,9 +27,19 @@ def _own_fingerprint() -> str:
     return numeric_fingerprint()
 
 
-def _measure(request: RiskRunRequested, shard: Shard, at_least: int, fingerprint: str) -> Tail:
+def _measure(
+    request: RiskRunRequested, shard: Shard, keep: int, at_least: int, fingerprint: str
+) -> tuple[Tail, Any]:
     _require_fingerprint(_own_fingerprint(), fingerprint)
-    return measure(request, shard, at_least)
+    found = measure(request, shard, keep, at_least)
+    return found.tail, found.columns
+
+
+def _stress(
+    request: RiskRunRequested, settings: Settings, instruments: tuple[Instrument, ...], fingerprint: str
+) -> tuple[tuple[str, float], ...]:
+    _require_fingerprint(_own_fingerprint(), fingerprint)
+    return stress_losses(request, stress_of(settings, instruments))
 
 
 def _warm(fingerprint: str, hold_s: float) -> int:
@@ -43,39 +57,47 @@ def _require_fingerprint(found: str, needed: str) -> None:
         )
 
 
-measure_shard: Any = ray.remote(num_cpus=1, max_retries=3)(_measure)
+measure_shard: Any = ray.remote(num_cpus=1, max_retries=3, num_returns=2)(_measure)
+stress_book: Any = ray.remote(num_cpus=1, max_retries=3)(_stress)
 warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_warm)
 
 
 class RiskRun:
-    """A run under way: started at once, collected later."""
+    """A run under way: started at once, collected later. `cube` refers to what its shards have kept of it."""
 
-    def __init__(self, ask: RiskAsk, shards: int, fingerprint: str) -> None:
+    def __init__(self, ask: RiskAsk, settings: Settings, shards: int, fingerprint: str) -> None:
         request = CODEC.event(ask.record)
         assert isinstance(request, RiskRunRequested)
-        self._ask, self._request, self._fingerprint = ask, request, fingerprint
+        self._ask, self._fingerprint = ask, fingerprint
         self._started = time.monotonic()
         self._shards = plan(request, shards)
-        self._tasks = [self._start(shard, 0) for shard in self._shards]
+        self._request = ray.put(request)
+        self.request = request
+        keep = kept_blocks(request, self._shards, settings.risk.cube_bytes_max)
+        tasks = [self._start(shard, kept, 0) for shard, kept in zip(self._shards, keep, strict=True)]
+        self._tails = [tail for tail, _ in tasks]
+        self.cube = tuple(columns for (_, columns), kept in zip(tasks, keep, strict=True) if kept)
+        self._stress = stress_book.remote(self._request, settings, ask.instruments, fingerprint)
 
     def collect(self) -> RiskRunCompleted | RiskRunFailed:
         """Wait for the shards and merge. Too late, lost, or failed: `RiskRunFailed`, and no new risk."""
+        tasks = [*self._tails, self._stress]
         try:
-            tails = ray.get(self._tasks, timeout=self._left())
-            return conclude(self._ask.record.seq, self._request, tails, self._again)
+            *tails, stress = ray.get(tasks, timeout=self._left())
+            return conclude(self._ask.record.seq, self.request, tails, stress, self._again)
         except ray.exceptions.GetTimeoutError:
-            for task in self._tasks:
+            for task in tasks:
                 ray.cancel(task, force=False)
             return RiskRunFailed(self._ask.record.seq, f"no answer within {self._ask.deadline_ms} ms")
         except ray.exceptions.RayError as error:
             reason = getattr(error, "cause", None) or error
             return RiskRunFailed(self._ask.record.seq, f"{type(reason).__name__}: {reason}")
 
-    def _start(self, shard: Shard, at_least: int) -> Any:
-        return measure_shard.remote(self._request, shard, at_least, self._fingerprint)
+    def _start(self, shard: Shard, keep: int, at_least: int) -> Any:
+        return measure_shard.remote(self._request, shard, keep, at_least, self._fingerprint)
 
     def _again(self, number: int, k: int) -> Tail:
-        tail: Tail = ray.get(self._start(self._shards[number], k), timeout=self._left())
+        tail: Tail = ray.get(self._start(self._shards[number], 0, k)[0], timeout=self._left())
         return tail
 
     def _left(self) -> float | None:

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from firm.events import Entry, Event
@@ -21,6 +21,14 @@ class Agent(Protocol):
 
     def handle(self, entry: Entry[Any]) -> Sequence[Event]:
         """Take in one entry; return what there is to say about it."""
+
+
+@typing.runtime_checkable
+class Recalling(Protocol):
+    """An agent that can take in its past faster than by hearing it again, to the same state."""
+
+    def recall(self, entries: Iterable[Entry[Any]]) -> None:
+        """Take in everything it had heard, oldest first; what it said then is known."""
 
 
 def _members(hint: Any) -> frozenset[type[Event]]:

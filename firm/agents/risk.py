@@ -1,6 +1,6 @@
 """Risk: measures the book at each decision and lets a proposed order pass only within the limits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from firm import config
 from firm.agents.market import Market
 from firm.events.base import Entry, Event
+from firm.events.broker import AccountReported
 from firm.events.market import HistoryLoaded, MarketData
 from firm.events.orders import (
     Approved,
@@ -42,10 +43,13 @@ from firm.events.system import (
     TradingRearmed,
 )
 from firm.risk.book import Book
-from firm.risk.history import return_history
+from firm.risk.cube import Cubes
 from firm.risk.limits import limits
 from firm.risk.losses import LossWatch
-from firm.risk.var_calculator import VarEs
+from firm.risk.margin_view import BrokerMargin
+from firm.risk.measures import MovingBook
+from firm.risk.measuring import Measurer
+from firm.risk.reporting import risk_report
 
 MarketFact: TypeAlias = InstrumentsResolved | HistoryLoaded | MarketData | ScheduledTick
 OrderFate: TypeAlias = OrderSubmitted | OrderFilled | OrderDone | ComplianceRefused | ExecutionRefused
@@ -57,9 +61,12 @@ State: TypeAlias = (
     | Reconciled
     | CycleOpened
     | CycleAborted
+    | AccountReported
 )
 Run: TypeAlias = RiskRunRequested | RiskRunCompleted | RiskRunFailed
-Heard: TypeAlias = MarketFact | BookMarked | PositionChanged | OrderProposed | OrderFate | State | Run
+Heard: TypeAlias = (
+    MarketFact | BookMarked | PositionChanged | OrderProposed | OrderApproved | OrderFate | State | Run
+)
 Said: TypeAlias = RiskRunRequested | RiskMeasured | RiskHaltRequested | OrderApproved | RiskRefused
 
 
@@ -69,12 +76,14 @@ class Risk:
     At a decision the marked book is measured: `BookMarked` is answered with `RiskRunRequested` (and before it
     `RiskHaltRequested`, if the losses ask for it), the run's result with `RiskMeasured`. Without enough
     returns of everything held nothing is requested and nothing that adds risk will pass; the same if the run
-    fails. The run's seed is the configured one plus the number of bars known, so every cycle draws other
-    scenarios, and the same history the same ones, whatever else is in the log.
+    fails. An order is measured exactly, in the run's own scenarios, with the book and all that was approved.
+    The run's seed is the configured one plus the number of bars known, so every cycle draws other scenarios,
+    and the same history the same ones, whatever else is in the log.
 
     What it approved counts as exposure until it is filled, refused further on, or done; an aborted cycle is a
     halt and ends the approvals of that cycle that nobody has acted upon. It hears its own
-    `RiskRunRequested` to know the run's name, and Execution's `OrderSubmitted` to know whose fills are whose.
+    `RiskRunRequested` to know the run's name, its own `OrderApproved` to remember without measuring again
+    (`recall`), and Execution's `OrderSubmitted` to know whose fills are whose.
     """
 
     name: ClassVar[str] = "risk"
@@ -99,12 +108,20 @@ class Risk:
             CycleAborted,
             RiskRunRequested,
             RiskRunFailed,
+            OrderApproved,
+            AccountReported,
         }
     )
 
-    def __init__(self, settings: config.Risk) -> None:
-        self._var = settings.var
-        self._limits = limits(settings)
+    def __init__(
+        self, settings: config.Risk, reference: Mapping[str, config.Reference], cubes: Cubes
+    ) -> None:
+        """`reference` by symbol; `cubes` is where the scenarios of a run come from, by its request alone."""
+        self._settings, self._var = settings, settings.var
+        self._limits = limits(settings, reference)
+        self._measurer = Measurer(settings, reference)
+        self._cubes = cubes
+        self._request: RiskRunRequested | None = None
         self._losses = LossWatch(settings)
         self._halted_for_losses = False
         self._market = Market()
@@ -125,12 +142,15 @@ class Risk:
                 return self._concluded(run)
             case OrderProposed(order=order):
                 return [self._judged(entry.seq, order)]
-            case RiskRunRequested():
-                self._request_seq = entry.seq
-                self._book.no_monte_carlo = "the run has not come back in this cycle"
+            case RiskRunRequested() as request:
+                self._request_seq, self._request = entry.seq, request
+                self._book.no_simulated = "the run has not come back in this cycle"
+            case OrderApproved(order_seq=order_seq, order=order):
+                if not self._book.knows(order_seq):
+                    self._book.approve(order_seq, order)
             case RiskRunFailed(request_seq=request_seq, reason=reason):
                 if request_seq == self._request_seq:
-                    self._book.no_monte_carlo = f"the run of this cycle failed: {reason}"
+                    self._book.no_simulated = f"the run of this cycle failed: {reason}"
             case (
                 OrderSubmitted()
                 | OrderFilled()
@@ -140,7 +160,7 @@ class Risk:
             ):
                 self._note_fate(entry.seq, fate)
             case _ as state:
-                self._note_state(entry.seq, state)
+                self._note_state(entry.seq, entry.at, state)
         return []
 
     def _note_market(self, at: int, fact: MarketFact) -> None:
@@ -148,11 +168,12 @@ class Risk:
         match fact:
             case InstrumentsResolved(instruments=instruments):
                 self._book.instruments = instruments
+                self._measurer.resolve(instruments)
             case ScheduledTick(occasion=Occasion.DECIDE):
-                self._book.mark = self._book.history = self._book.monte_carlo = None
-                self._book.no_history = "the book was not marked at this decision"
-                self._book.no_monte_carlo = "no run was requested in this cycle"
-                self._request_seq = 0
+                self._book.mark = self._book.measures = self._book.simulated = None
+                self._book.no_measures = "the book was not marked at this decision"
+                self._book.no_simulated = "no run was requested in this cycle"
+                self._request_seq, self._request = 0, None
             case _:
                 pass
 
@@ -167,7 +188,7 @@ class Risk:
             case OrderDone(order_seq=order_seq) | ComplianceRefused(order_seq=order_seq):
                 self._book.end(order_seq)
 
-    def _note_state(self, seq: int, state: State) -> None:
+    def _note_state(self, seq: int, at: int, state: State) -> None:
         match state:
             case TradingHalted(reason=reason):
                 self._book.halted = reason
@@ -185,62 +206,67 @@ class Risk:
                 self._book.broker_holds = dict(positions)
             case CycleOpened():
                 self._cycle_seq = seq
+            case AccountReported() as account:
+                self._book.account = BrokerMargin(
+                    net_liquidation=float(account.net_liquidation),
+                    initial=float(account.initial_margin),
+                    maintenance=float(account.maintenance_margin),
+                    excess_liquidity=float(account.excess_liquidity),
+                    at=at,
+                )
             case CycleAborted(stage=stage, failed_seq=failed_seq):
                 self._book.abort(self._cycle_seq)
                 self._book.halted = f"the cycle was aborted: {stage} failed on entry {failed_seq}"
 
     def _measured(self, at: int, mark: BookMarked) -> list[RiskHaltRequested | RiskRunRequested]:
-        self._book.mark = mark
-        self._book.held = dict(enumerate(mark.quantities))
-        said: list[RiskHaltRequested | RiskRunRequested] = []
-        loss = self._losses.breach(at, mark.equity)
-        if loss is not None and self._book.halted is None:
-            self._book.halted, self._halted_for_losses = loss, True
-            said.append(RiskHaltRequested(loss))
-        history = return_history(self._market.closes(self._var.history_bars + 1), self._var)
-        if isinstance(history, str):
-            self._book.no_history = history
+        said: list[RiskHaltRequested | RiskRunRequested] = [*self._marked(at, mark)]
+        closes = self._market.closes(self._var.history_bars + 1)
+        prices = np.array([float(price) for price in mark.prices])
+        measures = self._measurer.measures(at, prices, closes)
+        if isinstance(measures, str):
+            self._book.no_measures = measures
             return said
-        self._book.history = history
-        exposures = self._book.exposures()
-        unmeasured = np.flatnonzero((exposures != 0) & ~history.measured).tolist()
+        self._book.measures = measures
+        quantities = self._book.positions()
+        unmeasured = np.flatnonzero((quantities != 0) & ~measures.valued).tolist()
         if unmeasured:
             symbols = ", ".join(self._market.instruments[i].symbol for i in unmeasured)
-            self._book.no_monte_carlo = f"no run was requested: too few returns of {symbols}"
+            self._book.no_simulated = f"no run was requested: too few returns of {symbols}"
             return said
-        loadings, idiosyncratic = history.loadings()
+        history = measures.history
         said.append(
             RiskRunRequested(
-                exposures=exposures.tobytes(),
-                loadings=loadings.tobytes(),
-                idiosyncratic=idiosyncratic.tobytes(),
-                factors=loadings.shape[1],
+                quantities=quantities.tobytes(),
+                contracts=measures.contracts.tobytes(),
+                loadings=history.loadings.tobytes(),
+                idiosyncratic=history.idiosyncratic.tobytes(),
+                factors=history.loadings.shape[1],
                 degrees_of_freedom=self._var.degrees_of_freedom,
                 scenarios=self._var.scenarios,
                 seed=(self._var.seed + self._market.bars) % 2**63,
                 confidence=self._var.confidence,
+                es_confidence=self._var.es_confidence,
             )
         )
         return said
 
-    def _concluded(self, run: RiskRunCompleted) -> list[RiskMeasured]:
-        history = self._book.history
-        if run.request_seq != self._request_seq or history is None:
+    def _marked(self, at: int, mark: BookMarked) -> list[RiskHaltRequested]:
+        self._book.mark, self._book.marked_at = mark, at
+        self._book.held = dict(enumerate(mark.quantities))
+        loss = self._losses.breach(at, mark.equity)
+        if loss is None or self._book.halted is not None:
             return []
-        self._book.monte_carlo = VarEs(run.var, run.es)
-        exposures = self._book.exposures()
-        historical, parametric = history.historical(exposures), history.parametric(exposures)
-        return [
-            RiskMeasured(
-                historical_var=historical.var,
-                historical_es=historical.es,
-                parametric_var=parametric.var,
-                parametric_es=parametric.es,
-                monte_carlo_var=run.var,
-                monte_carlo_es=run.es,
-                confidence=self._var.confidence,
-            )
-        ]
+        self._book.halted, self._halted_for_losses = loss, True
+        return [RiskHaltRequested(loss)]
+
+    def _concluded(self, run: RiskRunCompleted) -> list[RiskMeasured]:
+        request, measures = self._request, self._book.measures
+        if run.request_seq != self._request_seq or request is None or measures is None:
+            return []
+        self._book.simulated = MovingBook(
+            lambda: self._cubes.columns(request), request.confidence, request.es_confidence
+        )
+        return [risk_report(self._book, run, self._settings, self._limits.unknown(self._book))]
 
     def _judged(self, order_seq: int, order: Proposed) -> OrderApproved | RiskRefused:
         objection = self._limits.objection(order, self._book)
@@ -249,3 +275,27 @@ class Risk:
         self._book.approve(order_seq, order)
         approved = Approved(order.instrument, order.side, order.quantity, order.reference_price)
         return OrderApproved(order_seq, approved)
+
+    def recall(self, entries: Iterable[Entry[Heard]]) -> None:
+        """Hear again what was heard before, as after a death: the same state, past books not measured.
+
+        Only from the last decision on is everything worked out again: older verdicts are in the log as well.
+        """
+        present: list[Entry[Heard]] = []
+        for entry in entries:
+            if isinstance(entry.event, ScheduledTick) and entry.event.occasion is Occasion.DECIDE:
+                for past in present:
+                    self._remember(past)
+                present = []
+            present.append(entry)
+        for entry in present:
+            self.handle(entry)
+
+    def _remember(self, entry: Entry[Heard]) -> None:
+        match entry.event:
+            case BookMarked() as mark:
+                self._marked(entry.at, mark)
+            case RiskRunCompleted() | OrderProposed():
+                pass
+            case _:
+                self.handle(entry)

@@ -1,8 +1,10 @@
 """Orders that live at the broker and should not, or are out of the firm's reach: each is a break. Pure."""
 
+from firm.broker.breaks import Break
 from firm.broker.children import ChildOrder, Children
 from firm.broker.messages import OpenOrderMessage
 from firm.broker.wants import Wants
+from firm.events.broker import BreakClass
 
 ALIVE = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted", "Submitted"})
 ENDED = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
@@ -13,7 +15,7 @@ class Astray:
 
     def __init__(self, children: Children, wants: Wants) -> None:
         self._children, self._wants = children, wants
-        self._found: dict[int, str] = {}
+        self._found: dict[int, Break] = {}
 
     def clear(self) -> None:
         """All orders are being asked for again."""
@@ -21,10 +23,14 @@ class Astray:
         for child in self._children:
             child.risen = False
 
-    def breaks(self) -> tuple[str, ...]:
-        """One sentence for each."""
+    def breaks(self) -> tuple[Break, ...]:
+        """One for each."""
         risen = [
-            f"order {self._children.name(child)} is over in the log ({child.state}) and live at the broker"
+            Break(
+                BreakClass.RISEN_ORDER,
+                name := self._children.name(child),
+                f"order {name} is over in the log ({child.state}) and live at the broker",
+            )
             for child in self._children
             if child.risen
         ]
@@ -34,12 +40,13 @@ class Astray:
         """A live order of nobody in the log: a break if it is ours by name or by client id."""
         if self._children.is_stray(order.order_ref, order.client_id):
             name = f"order {order.order_ref or 'without a name'} (permId {order.perm_id})"
-            self._met(order.perm_id, f"{name} is live and not in the log")
+            self._met(order.perm_id, BreakClass.STRAY_ORDER, f"{name} is live and not in the log")
 
     def of_another_client(self, order: OpenOrderMessage) -> None:
         """A live order of ours under a client id that is not ours: only that client can cancel it."""
         self._met(
             order.perm_id,
+            BreakClass.FOREIGN_CLIENT,
             f"order {order.order_ref} (permId {order.perm_id}) is live under client id {order.client_id}, "
             f"the firm's is {self._children.client_id}: it cannot be cancelled from here",
         )
@@ -63,9 +70,9 @@ class Astray:
     def ended(self, perm_id: int, status: str) -> None:
         """A status of any order: if it ends one that was met, the break may be over."""
         if status in ENDED and perm_id in self._found:
-            self._wants.query(f"order with permId {perm_id} is {status}: {self._found.pop(perm_id)}")
+            self._wants.query(f"order with permId {perm_id} is {status}: {self._found.pop(perm_id).text}")
 
-    def _met(self, perm_id: int, text: str) -> None:
+    def _met(self, perm_id: int, kind: BreakClass, text: str) -> None:
         if perm_id not in self._found:
             self._wants.query(text)
-        self._found[perm_id] = text
+        self._found[perm_id] = Break(kind, f"permId {perm_id}", text)

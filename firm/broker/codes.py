@@ -37,8 +37,12 @@ LINK_LOST = frozenset({1100, 2110})
 LINK_BACK_DATA_LOST = 1101
 LINK_BACK = 1102
 CLIENT_ID_IN_USE = 326
-DATA_FARM_BROKEN = 2103
-DATA_FARM_OK = 2104
+PACING = 100
+FARM_BROKEN = frozenset({2103})
+FARM_OK = frozenset({2104, 2108})
+"""2103 broken; 2104 OK and 2108 inactive but available on demand: the farm will answer a new subscription.
+The history farm (2105, 2106, 2107) and the contract farm (2157, 2158) say nothing about quotes."""
+
 DATA_LOST = 10182
 NO_DATA = frozenset({101, 200, 354, 10089, 10168, 10190, 10197, 10225})
 """101 too many lines, 200 no such contract, 354, 10089 and 10168 not subscribed, 10190 too many tick-by-tick

@@ -2,27 +2,32 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from ib_async import Contract, ExecutionFilter, Order, StartupFetchNONE
 from ib_async.wrapper import RequestError
 
+from firm.broker.account import TAGS, AccountFigures
+from firm.broker.backoff import Backoff
+from firm.broker.history_rules import HistoryRequest, HistoryRules
 from firm.broker.messages import Message
-from firm.broker.pacer import Pacer
+from firm.broker.notebook import Notebook
+from firm.broker.pacer import Pacer, Priority
 from firm.broker.quotes import QuoteBoard
 from firm.broker.recorder import Recorder, RecordingIB
 from firm.config import Broker
 from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_SECOND
 from firm.errors import GatewayClosed, GatewayError, GatewayUnavailable
+from firm.events.broker import AccountReported
 from firm.events.orders import Child
 
 LOG = logging.getLogger("firm.broker")
-SAME_CLIENT_ID_AGAIN_S = (0.25, 0.5, 1.0, 2.0)
-CASH_TAG = "TotalCashValue"
+SAME_CLIENT_ID_AGAIN_S, LONGEST_WAIT_S = 0.25, 2.0
+SAME_CLIENT_ID_TRIES = 5
 TRADES_TOO = "233"
 Answer = TypeVar("Answer")
 
@@ -30,10 +35,34 @@ Answer = TypeVar("Answer")
 class Connection:
     """Connects as one fixed client id, as often as needed. `arrived` is called after each read."""
 
-    def __init__(self, settings: Broker, pacer: Pacer, arrived: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Broker,
+        pacer: Pacer,
+        arrived: Callable[[], None],
+        notebook: Notebook,
+        *,
+        paced: bool = True,
+        client: Callable[[Callable[[], None]], RecordingIB] = RecordingIB,
+    ) -> None:
+        """Prepare.
+
+        Parameters
+        ----------
+        paced
+            The broker's rules for historical data hold; not so at a simulated gateway.
+        client
+            Makes the library's end of each connection; another one may speak over another wire.
+        """
+        self.paced = paced
         self._settings, self._pacer, self._arrived = settings, pacer, arrived
+        self._notebook, self._client = notebook, client
+        self._used = self._reserved = notebook.mark(settings.client_id)
+        self._history = HistoryRules(notebook.history)
         self._ib: RecordingIB | None = None
         self.account = ""
+        self.figures = AccountFigures()
+        self._summary: int | None = None
 
     @property
     def up(self) -> bool:
@@ -61,18 +90,20 @@ class Connection:
         GatewayUnavailable if nobody answers or the client id stays in use; GatewayError if the account cannot
         be chosen.
         """
-        for wait in (*SAME_CLIENT_ID_AGAIN_S, None):
+        backoff = Backoff(SAME_CLIENT_ID_AGAIN_S, LONGEST_WAIT_S, f"client {self._settings.client_id}")
+        while backoff.attempts < SAME_CLIENT_ID_TRIES:
             self.disconnect()
             if await self._connected():
                 self.account = self._ib_account(list(self.ib.managedAccounts()))
                 self.ib.wrapper.account = self.account
+                self.ib.client.updateReqId(self._used + 1)
                 return
-            if wait is not None:
-                LOG.warning("client id %s is in use, trying again in %s s", self._settings.client_id, wait)
-                await asyncio.sleep(wait)
+            wait = backoff.next()
+            LOG.warning("client id %s is in use, waiting %.1f s", self._settings.client_id, wait)
+            await asyncio.sleep(wait)
         raise GatewayUnavailable(
             f"client id {self._settings.client_id} was needed at {self._address}, found it in use by another "
-            f"session, {len(SAME_CLIENT_ID_AGAIN_S) + 1} times. Orders belong to their client id, so no "
+            f"session, {SAME_CLIENT_ID_TRIES} times. Orders belong to their client id, so no "
             "other is taken. End the other program, or give this firm its own broker.client_id."
         )
 
@@ -98,28 +129,21 @@ class Connection:
         await self.ask(lambda ib: ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders")
         await self.ask(lambda ib: ib.reqPositionsAsync(), "positions")
 
-    async def cash(self) -> Decimal:
-        """The account's cash in its base currency."""
-        request = self.next_order_id()
-        values: dict[tuple[str, str], str] = self.ib.wrapper.account_values
-        values.clear()
+    async def account_figures(self) -> AccountReported:
+        """The account's figures now; changes to them keep coming into `figures`."""
+        if self._summary is not None:
+            await self._pacer.take()
+            self._send("cancelAccountSummary", self._summary)
+        self.figures.clear()
+        request = self._summary = self.next_order_id()
 
-        def values_of(ib: RecordingIB) -> Awaitable[None]:
+        def figures_of(ib: RecordingIB) -> Awaitable[None]:
             waiting: Awaitable[None] = ib.wrapper.startReq(request)
-            ib.client.reqAccountUpdatesMulti(request, self.account, "", ledgerAndNLV=False)
+            ib.client.reqAccountSummary(request, "All", ",".join(TAGS))
             return waiting
 
-        await self.ask(values_of, "account values")
-        await self._pacer.take()
-        self._send("cancelAccountUpdatesMulti", request)
-        found = [value for (tag, _), value in values.items() if tag == CASH_TAG]
-        try:
-            return Decimal(found[0])
-        except (IndexError, InvalidOperation) as error:
-            raise GatewayError(
-                f"the cash of account {self.account} was needed ({CASH_TAG}), found {found}. Check that the "
-                "account is open at the gateway."
-            ) from error
+        await self.ask(figures_of, "account figures")
+        return self.figures.report(self.account)
 
     async def market_rule(self, rule: int) -> Sequence[Any]:
         """The price bands of a market rule."""
@@ -131,8 +155,22 @@ class Connection:
 
         return await self.ask(bands_of, f"market rule {rule}")
 
+    async def history_turn(self, con_id: int, what: str, terms: str) -> None:
+        """Wait until the broker's rules allow this historical request, and count it."""
+        request = HistoryRequest(time.time(), con_id, what, terms)
+        while (wait := self._history.wait_s(request)) > 0:
+            LOG.info("history of conId %s must wait %.1f s", con_id, wait)
+            await asyncio.sleep(wait)
+            request = request._replace(at=time.time())
+        self._history.asked(request)
+        self._notebook.asked(self._history.recent())
+
     async def ask(
-        self, request: Callable[[RecordingIB], Awaitable[Answer]], what: str, timeout_s: float | None = None
+        self,
+        request: Callable[[RecordingIB], Awaitable[Answer]],
+        what: str,
+        timeout_s: float | None = None,
+        priority: Priority = Priority.DATA,
     ) -> Answer:
         """The answer to a request; GatewayClosed if none comes in time: no answer is never an empty one.
 
@@ -140,7 +178,7 @@ class Connection:
         without ids of their own (time, orders, positions) must not overlap.
         """
         limit = timeout_s or self._settings.request_timeout_ms / 1000
-        await self._pacer.take()
+        await self._pacer.take(priority)
         try:
             async with asyncio.timeout(limit):
                 return await request(self.ib)
@@ -153,8 +191,11 @@ class Connection:
             ) from error
 
     def next_order_id(self) -> int:
-        """A number for a new order, valid in this connection."""
-        return int(self.ib.client.getReqId())
+        """A number for an order or request, never used before by this client id, in any connection."""
+        self._used = int(self.ib.client.getReqId())
+        if self._used > self._reserved:
+            self._reserved = self._notebook.reserve(self._settings.client_id, self._used)
+        return self._used
 
     def place(self, order_id: int, name: str, instrument: Instrument, child: Child) -> None:
         """Send the order. After a GatewayClosed it may or may not have been sent."""
@@ -202,8 +243,9 @@ class Connection:
     async def _connected(self) -> bool:
         """One attempt; False if the client id is in use."""
         settings, in_use = self._settings, asyncio.Event()
-        ib = RecordingIB(self._arrived)
+        ib = self._client(self._arrived)
         ib.wrapper.client_id_in_use = in_use.set
+        ib.wrapper.figures = self.figures
         ib.disconnectedEvent += self._arrived
         timeout = settings.connect_timeout_ms / 1000
         connecting = asyncio.ensure_future(
@@ -223,6 +265,7 @@ class Connection:
                 return False
             await connecting
             self._ib = ib  # not before: nothing may be sent on half a connection
+            self._summary = None
         except (OSError, TimeoutError) as error:
             raise GatewayUnavailable(
                 f"an IB Gateway was needed at {self._address}, found none ready within {timeout:g} s "

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from firm.errors import GatewayClosed, GatewayError, GatewayUnavailable
 
@@ -16,6 +16,22 @@ class Stepped(NamedTuple):
 
     at: int
     done: bool
+
+
+class Control(Protocol):
+    """A simulated gateway's clock and state, from inside an event loop."""
+
+    async def connect(self) -> None:
+        """Dial, or dial again; GatewayUnavailable if nobody listens there."""
+
+    async def step(self, until: int | None) -> Stepped:
+        """See `SimulatorControl.step`."""
+
+    async def status(self) -> dict[str, Any]:
+        """See `SimulatorControl.status`."""
+
+    async def close(self) -> None:
+        """Hang up."""
 
 
 class SimulatorControl:

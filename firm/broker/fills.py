@@ -34,6 +34,8 @@ class FillLedger:
         self._fees: dict[str, tuple[int, Decimal]] = {}
         self._reported_fees: dict[str, Decimal] = {}
         self.positions: dict[int, Decimal] = {}
+        self.spent: dict[int, Decimal] = {}
+        self._without_fee: frozenset[str] = frozenset()
 
     def filled(self, child_seq: int) -> Decimal:
         """The unsigned quantity executed for this child."""
@@ -72,7 +74,22 @@ class FillLedger:
         self._fees[reported.exec_id] = (fill.revision if fill else 0, reported.commission)
         self._reported_fees[reported.exec_id] = reported.commission
 
+    @property
+    def fees(self) -> Decimal:
+        """All fees that were said."""
+        return sum(self._reported_fees.values(), start=ZERO)
+
+    def unpaid(self) -> frozenset[str]:
+        """Executions whose fee is not known."""
+        return frozenset(base for base, fill in self._fills.items() if fill.quantity) - self._fees.keys()
+
+    def long_unpaid(self) -> list[str]:
+        """Executions whose fee was not known at the last reconciliation either; call it once at each."""
+        before, self._without_fee = self._without_fee, self.unpaid()
+        return sorted(before & self._without_fee)
+
     def _add(self, fill: OrderFilled, times: int) -> None:
         signed = fill.quantity * Side(fill.side).sign * times
         self._filled[fill.child_seq] = self.filled(fill.child_seq) + fill.quantity * times
         self.positions[fill.instrument] = self.positions.get(fill.instrument, ZERO) + signed
+        self.spent[fill.instrument] = self.spent.get(fill.instrument, ZERO) + signed * fill.price

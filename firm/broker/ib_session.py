@@ -5,7 +5,7 @@ own status, completed orders and executions say so, or when queries find it nowh
 even of an order that was thought to be over: a fill that was on its way wins.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import assert_never
 
@@ -29,11 +29,13 @@ from firm.broker.messages import (
 )
 from firm.broker.notices import LinkState
 from firm.broker.positions import Positions
+from firm.broker.reconciliation import Reconciliation
 from firm.broker.wants import Wants
+from firm.domain.instrument import Instrument
 from firm.domain.order import OrderState
+from firm.domain.position import ZERO
 from firm.events import Event
-from firm.events.orders import BrokerRejected, Child, OrderFilled
-from firm.events.system import Reconciled
+from firm.events.orders import BrokerRejected, Child, OrderCanceled, OrderFilled
 
 WORKING = frozenset({"PreSubmitted", "Submitted"})
 PENDING = frozenset({"ApiPending", "PendingSubmit", "PendingCancel"})
@@ -43,13 +45,15 @@ CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
 class IbSession:
     """The orders of one run under one client id, through any number of connections."""
 
-    def __init__(self, run: str, client_id: int) -> None:
+    def __init__(self, run: str, client_id: int, cash_tolerance: Decimal) -> None:
+        """`cash_tolerance`: a difference in cash up to this, in account currency, is rounding."""
         self.children = Children(run, client_id)
         self.fills = FillLedger()
         self.positions = Positions()
-        self._wants = Wants()
-        self.link = LinkState(self._wants)
-        self._astray = Astray(self.children, self._wants)
+        self.books = Reconciliation(self.fills, self.positions, cash_tolerance)
+        self.wanted = Wants()
+        self.link = LinkState(self.wanted)
+        self._astray = Astray(self.children, self.wanted)
         self._strangers: set[str] = set()
         self._under_way: frozenset[int] = frozenset()
         self._positions_moved = False
@@ -67,17 +71,39 @@ class IbSession:
         self.children.add(order)
         return [BrokerRejected(seq, 0, reason)]
 
+    def withdraw(self, seq: int, child: Child, reason: str) -> list[Event]:
+        """The child is cancelled before it was sent."""
+        order = ChildOrder(seq, child)
+        order.go(OrderState.CANCELED)
+        self.children.add(order)
+        return [OrderCanceled(seq, ZERO, reason)]
+
+    def reduces(self, child: Child) -> bool:
+        """Whether the child, with all that works on its side, can only bring its position nearer to zero."""
+        held = self.positions.booked(child.instrument, self.fills.positions)
+        working = sum(
+            (
+                other.order.quantity - self.fills.filled(other.seq)
+                for other in self.children.live()
+                if (other.order.instrument, other.order.side) == (child.instrument, child.side)
+            ),
+            start=ZERO,
+        )
+        return held * child.side.sign < 0 and working + child.quantity <= abs(held)
+
     def cancel(self, seq: int, reason: str) -> list[CancelOrder]:
         """The firm wants the child cancelled; what to send now, if anything can be sent.
 
-        Without an order id in this connection the wish is kept until a query finds one.
+        Behind a lost link, or without an order id in this connection, the wish is kept until that is over.
         """
         child = self.children[seq]
         if child.over and not child.risen:
             return []
         child.cancel_reason = child.cancel_reason or reason
+        if not self.link.gate.cancels:
+            return []
         if child.order_id is None:
-            self._wants.query(f"order {self.children.name(child)} is to be cancelled, its id is not known")
+            self.wanted.query(f"order {self.children.name(child)} is to be cancelled, its id is not known")
             return []
         child.cancel_sent = True
         if child.state in {OrderState.NEW, OrderState.PARTIALLY_FILLED}:
@@ -85,16 +111,27 @@ class IbSession:
         return [CancelOrder(child.order_id)]
 
     def cancels_due(self) -> list[CancelOrder]:
-        """Cancels not sent in this connection: wanted ones, and of orders that outlived their last word."""
+        """Cancels not sent since the link stands: wanted ones, and of orders that outlived their end."""
+        if self.link.came_back:
+            self.link.came_back = False
+            for child in self.children.live():
+                child.cancel_sent = False
+        if not self.link.gate.cancels:
+            return []
         waiting = [c for c in self.children.live() if c.order_id and not c.cancel_sent]
         due = [c for c in waiting if c.risen or c.cancel_reason is not None]
         return [cancel for c in due for cancel in self.cancel(c.seq, c.cancel_reason or "its end was told")]
 
-    def new_connection(self) -> None:
+    def new_connection(self) -> list[Event]:
         """A fresh connection stands: order ids of the last one are void, everything must be asked for."""
         self.children.new_connection()
-        self._wants.forget()
-        self.link.back = True
+        self.wanted.forget()
+        return self.link.connected()
+
+    def knows(self, instruments: Sequence[Instrument]) -> None:
+        """The universe of the run, in index order."""
+        self.positions.know(instruments)
+        self.books.cash.instruments = instruments
 
     def hear(self, message: Message) -> list[Event]:
         """Take in one message; what it means for the log."""
@@ -114,9 +151,9 @@ class IbSession:
                 events = self._error(message)
             case PositionMessage():
                 self.positions.hear(message)
-                self._positions_moved = not self._wants.in_query
+                self._positions_moved = not self.wanted.in_query
             case UnreadableMessage(number=number, fault=fault):
-                self._wants.query(f"message {number} could not be read ({fault})")
+                self.wanted.query(f"message {number} could not be read ({fault})")
             case _ as never:
                 assert_never(never)
         return events
@@ -125,12 +162,12 @@ class IbSession:
         """What must be asked for or sent now, each once; call it when all that has arrived was heard."""
         for child in self.children.working():
             if missing := verdict.open_end(child, self.fills):
-                self._wants.query(f"order {self.children.name(child)}: {missing}")
+                self.wanted.query(f"order {self.children.name(child)}: {missing}")
         if self._positions_moved:
             self._positions_moved = False
             if self.positions.breaks(self.fills.positions) != self.positions.reported:
-                self._wants.query("the broker's positions and the log have come apart, or together again")
-        return self._wants.take()
+                self.wanted.query("the broker's positions and the log have come apart, or together again")
+        return self.wanted.take()
 
     def unanswered(self, seq: int, waited_ms: int) -> list[Event]:
         """Nothing was heard of a sent order for too long."""
@@ -145,7 +182,7 @@ class IbSession:
         Children `under_way` were sent so lately that the broker may not have them yet: not to be found means
         nothing for them.
         """
-        self._wants.in_query = True
+        self.wanted.in_query = True
         self.positions.clear()
         self._astray.clear()
         for child in self.children.working():
@@ -159,19 +196,17 @@ class IbSession:
             if child.asked and (child.seen or child.seq not in self._under_way):
                 events += verdict.judge(child, self.fills)
                 if child.inactive and not child.over:
-                    self._wants.cancel(child.order_id)
+                    self.wanted.cancel(child.order_id)
             child.asked = False
-        self._wants.in_query = False
+        self.wanted.in_query = False
         self.positions.open_with(self.fills.positions)
         absent = any(child.absent for child in self.children.working())
         breaks = self.positions.breaks(self.fills.positions)
         return events, absent or (bool(breaks) and breaks != self.positions.reported)
 
-    def reconciled(self, cash: Decimal) -> Reconciled:
+    def reconciled(self, cash: Decimal) -> list[Event]:
         """The outcome of the last query."""
-        self.positions.reported = self.positions.breaks(self.fills.positions)
-        held = tuple(sorted(self.positions.held().items()))
-        return Reconciled(held, cash, (*self.positions.reported, *self._astray.breaks()))
+        return self.books.outcome(cash, self._astray.breaks())
 
     def _status(self, message: StatusMessage) -> list[Event]:
         self._astray.ended(message.perm_id, message.status)
@@ -234,7 +269,7 @@ class IbSession:
         accepted = child.accept(perm_id)
         if len(child.live_as) < 2:
             return accepted
-        self._wants.cancel(child.order_id)
+        self.wanted.cancel(child.order_id)
         child.cancel_reason = child.cancel_reason or "the broker has it twice"
         names = " and ".join(map(str, child.live_as))
         return accepted + self._doubt(child, f"live twice at the broker, as permId {names}")
@@ -244,8 +279,8 @@ class IbSession:
         child = self.children.find(*names)
         base, revision = exec_name(message.exec_id)
         if child is None:
-            if not self._wants.in_query and message.exec_id not in self._strangers:
-                self._wants.query(f"execution {message.exec_id} is of no order in the log")
+            if not self.wanted.in_query and message.exec_id not in self._strangers:
+                self.wanted.query(f"execution {message.exec_id} is of no order in the log")
             self._strangers.add(message.exec_id)
             return []
         fill = OrderFilled(
@@ -286,5 +321,5 @@ class IbSession:
                 return self._doubt(child, f"{message.code}: {message.text}")
 
     def _doubt(self, child: ChildOrder, reason: str) -> list[Event]:
-        self._wants.query(f"order {self.children.name(child)}: {reason}")
+        self.wanted.query(f"order {self.children.name(child)}: {reason}")
         return verdict.doubt(child, reason)

@@ -10,6 +10,7 @@ from firm.broker.ib_session import IbSession
 from firm.domain.instrument import Instrument
 from firm.domain.order import OrderState
 from firm.events import CODEC, Event, Record
+from firm.events.broker import BreakClosed, BreakFound
 from firm.events.market import HistoryLoaded
 from firm.events.orders import (
     BrokerRejected,
@@ -43,6 +44,8 @@ FOLDED: Final[tuple[type[Event], ...]] = (
     BrokerConnected,
     InstrumentsResolved,
     Reconciled,
+    BreakFound,
+    BreakClosed,
 )
 KINDS: Final = {cls.KIND for cls in FOLDED}
 
@@ -88,13 +91,16 @@ def _fold(session: IbSession, record: Record, found: Remembered) -> None:
             children[last_word.child_seq].state = LAST_WORDS[type(last_word)]
         case InstrumentsResolved(instruments=instruments):
             found.instruments = instruments
+            session.knows(instruments)
         case HistoryLoaded():
             found.history = True
         case BrokerConnected(account=account):
             found.account = account
-        case Reconciled(positions=positions, breaks=breaks):
-            session.positions.reported = breaks
+        case BreakFound() | BreakClosed() as told:
+            session.books.breaks.remember(told)
+        case Reconciled(positions=positions, cash=cash):
             _first_positions(session, dict(positions))
+            session.books.note_cash(cash)
 
 
 def _first_positions(session: IbSession, held: dict[int, Decimal]) -> None:

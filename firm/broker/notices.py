@@ -1,6 +1,7 @@
 """The gateway's notices about itself: its link to Interactive Brokers, and its data farms. Pure."""
 
 from firm.broker import codes
+from firm.broker.gate import Gate, Signal
 from firm.broker.messages import ErrorMessage
 from firm.broker.wants import Wants
 from firm.events import Event
@@ -8,37 +9,66 @@ from firm.events.system import BrokerDisconnected
 
 
 class LinkState:
-    """Whether orders may be sent. `frozen` says why not; None when they may.
+    """The gate, and what the notices do to it.
 
-    `back`: the link stands again, but not everything was reconciled yet.
+    `frozen` says why the broker cannot be relied on; None: it can. What was sent just before the link was
+    lost may be lost too: `came_back` says that cancels must be sent again, until somebody clears it.
     """
 
     def __init__(self, wants: Wants) -> None:
+        self.gate = Gate()
         self.frozen: str | None = "not connected yet"
-        self.back = False
+        self.came_back = False
         self._wants = wants
-        self._farm_broken = False
+        self._broken_farms: set[str] = set()
+
+    def connected(self) -> list[Event]:
+        """A fresh connection stands; its farms are well until told otherwise."""
+        self._broken_farms.clear()
+        well = self.gate.hear(Signal.DATA_WELL, "a fresh connection")
+        return well + self.gate.hear(Signal.CONNECTED, "connected")
 
     def lost(self, reason: str) -> list[Event]:
-        """Nothing may be sent until everything was reconciled again; said once."""
-        already, self.frozen, self.back = self.frozen, reason, False
-        return [] if already else [BrokerDisconnected(reason)]
+        """The connection is gone; said once."""
+        return self._unreliable(Signal.DISCONNECTED, reason)
 
-    def restored(self) -> None:
+    def restored(self) -> list[Event]:
         """Everything was reconciled."""
         self.frozen = None
+        return self.gate.hear(Signal.RECONCILED, "reconciled")
+
+    @property
+    def farms(self) -> str | None:
+        """Which market data farms are down; None if all are well."""
+        return f"down: {', '.join(sorted(self._broken_farms))}" if self._broken_farms else None
 
     def hear(self, notice: ErrorMessage) -> list[Event]:
         """A notice that is about no order."""
-        code = notice.code
+        code, text = notice.code, f"{notice.code}: {notice.text}"
         if code in codes.LINK_LOST:
-            return self.lost(f"{code}: {notice.text}")
+            return self._unreliable(Signal.LINK_LOST, text)
+        events: list[Event] = []
         if code in {codes.LINK_BACK, codes.LINK_BACK_DATA_LOST}:
-            self.back = True
-            self._wants.query(f"{code}: {notice.text}")
-        farm_back = code == codes.DATA_FARM_OK and self._farm_broken
-        if farm_back or code in {codes.LINK_BACK_DATA_LOST, codes.DATA_LOST}:
+            events = self.gate.hear(Signal.LINK_BACK, text)
+            self.came_back = True
+            self._wants.query(text)
+        elif code == codes.PACING:
+            self._wants.query(text)
+        if code in {codes.LINK_BACK_DATA_LOST, codes.DATA_LOST}:
             self._wants.resubscribe()
-        if code in {codes.DATA_FARM_BROKEN, codes.DATA_FARM_OK}:
-            self._farm_broken = code == codes.DATA_FARM_BROKEN
-        return []
+        self._hear_farm(code, notice.text)
+        return events
+
+    def _hear_farm(self, code: int, text: str) -> None:
+        """2103 `Market data farm connection is broken:usfarm` and its like."""
+        farm = text.rpartition(":")[2].strip() or "market data"
+        if code in codes.FARM_BROKEN:
+            self._broken_farms.add(farm)
+        elif code in codes.FARM_OK and farm in self._broken_farms:
+            self._broken_farms.discard(farm)
+            self._wants.resubscribe()
+
+    def _unreliable(self, signal: Signal, reason: str) -> list[Event]:
+        already, self.frozen = self.frozen, reason
+        said: list[Event] = [] if already else [BrokerDisconnected(reason)]
+        return said + self.gate.hear(signal, reason)

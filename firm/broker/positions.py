@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from firm.broker.breaks import Break
 from firm.broker.messages import PositionMessage
 from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
+from firm.events.broker import BreakClass
 
 
 class Positions:
@@ -14,7 +16,7 @@ class Positions:
     def __init__(self) -> None:
         self.instruments: Sequence[Instrument] = ()
         self.opening: dict[int, Decimal] | None = None
-        self.reported: tuple[str, ...] = ()
+        self.reported: tuple[Break, ...] = ()
         self._held: dict[int, PositionMessage] = {}
 
     def know(self, instruments: Sequence[Instrument]) -> None:
@@ -43,19 +45,28 @@ class Positions:
             beyond = {i: held.get(i, ZERO) - fills.get(i, ZERO) for i in {*held, *fills}}
             self.opening = {i: quantity for i, quantity in beyond.items() if quantity}
 
-    def breaks(self, fills: Mapping[int, Decimal]) -> tuple[str, ...]:
-        """One sentence for each difference, and for each holding outside the universe."""
+    def booked(self, index: int, fills: Mapping[int, Decimal]) -> Decimal:
+        """What the log adds up to for one instrument."""
+        return (self.opening or {}).get(index, ZERO) + fills.get(index, ZERO)
+
+    def breaks(self, fills: Mapping[int, Decimal]) -> tuple[Break, ...]:
+        """One for each difference, and for each holding outside the universe."""
         held, opening = self.held(), self.opening or {}
         known = {i.con_id for i in self.instruments}
         found = []
         for i in sorted({*held, *opening, *fills}):
-            booked = opening.get(i, ZERO) + fills.get(i, ZERO)
+            booked = self.booked(i, fills)
             if held.get(i, ZERO) != booked:
                 symbol = self.instruments[i].symbol
-                found.append(f"{symbol}: the broker holds {held.get(i, ZERO)}, the log adds up to {booked}")
+                text = f"{symbol}: the broker holds {held.get(i, ZERO)}, the log adds up to {booked}"
+                found.append(Break(BreakClass.POSITION, symbol, text))
         strangers = [p for con_id, p in self._held.items() if con_id not in known and p.quantity]
         found += [
-            f"{p.symbol} (conId {p.con_id}): the broker holds {p.quantity}, which is not in the universe"
+            Break(
+                BreakClass.HOLDING_OUTSIDE,
+                f"conId {p.con_id}",
+                f"{p.symbol} (conId {p.con_id}): the broker holds {p.quantity}, which is not in the universe",
+            )
             for p in sorted(strangers, key=lambda p: p.con_id)
         ]
         return tuple(found)

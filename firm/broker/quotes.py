@@ -18,6 +18,7 @@ from firm.events.market import PRINT, QUOTE, market_data, ticks
 LOG = logging.getLogger("firm.broker")
 BID_SIZE, BID, ASK, ASK_SIZE = 0, 1, 2, 3
 RT_VOLUME = 48
+LIVE, DELAYED_TYPE = 1, 3
 SIDES = np.dtype([("bid", "<f8"), ("ask", "<f8"), ("bid_size", "<f8"), ("ask_size", "<f8")])
 DELAYED = frozenset({66, 67, 69, 70})
 
@@ -30,6 +31,9 @@ class QuoteBoard:
         self._row_of: dict[int, int] = {}
         self._prints: list[tuple[int, float, float]] = []
         self._changed: set[int] = set()
+        self._live: set[int] = set()
+        self._types: dict[int, int] = {}
+        self._refusals: dict[int, str] = {}
         self.kept_back = 0
         self.delayed: Counter[int] = Counter()
         self._quotes = np.full(len(instruments), np.nan, dtype=SIDES)
@@ -42,6 +46,7 @@ class QuoteBoard:
     def subscribed(self, request: int, instrument: int) -> None:
         """Ticks of this request are about that instrument; the quote starts anew."""
         self._row_of[request] = instrument
+        self._types[instrument] = LIVE
         self._quotes[instrument] = (np.nan,) * 4
 
     def unsubscribe_all(self) -> list[int]:
@@ -50,12 +55,29 @@ class QuoteBoard:
         self._row_of.clear()
         return requests
 
+    def data_type(self, request: int, kind: int) -> None:
+        """What the gateway says of this request's data: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
+        row = self._row_of.get(request)
+        if row is None or self._types[row] == kind:
+            return
+        self._types[row] = kind
+        if kind != LIVE:
+            self._quotes[row] = (np.nan,) * 4
+            LOG.warning("market data of %s are of type %s (1 is live)", self._symbols[row], kind)
+
+    def signs(self) -> tuple[set[int], dict[int, int], dict[int, str]]:
+        """Since the last call: who had live ticks, who has data of another type, who was refused and why."""
+        live, self._live = self._live, set()
+        refused, self._refusals = self._refusals, {}
+        return live, {row: kind for row, kind in self._types.items() if kind != LIVE}, refused
+
     def price(self, request: int, kind: int, price: float, size: float) -> None:
         """A price tick with its size; size 0 or a negative price: that side is empty."""
         row = self._row_of.get(request)
-        if row is None or kind not in {BID, ASK}:
+        if row is None or kind not in {BID, ASK} or self._types[row] != LIVE:
             self._note_delayed(row, kind)
             return
+        self._live.add(row)
         side = ("bid", "bid_size") if kind == BID else ("ask", "ask_size")
         shown = price > 0 and size > 0
         self._quotes[side[0]][row] = price if shown else np.nan
@@ -65,9 +87,10 @@ class QuoteBoard:
     def size(self, request: int, kind: int, size: float) -> None:
         """A size tick of a side whose price stays."""
         row = self._row_of.get(request)
-        if row is None or kind not in {BID_SIZE, ASK_SIZE}:
+        if row is None or kind not in {BID_SIZE, ASK_SIZE} or self._types[row] != LIVE:
             self._note_delayed(row, kind)
             return
+        self._live.add(row)
         field = "bid_size" if kind == BID_SIZE else "ask_size"
         shown = size if size > 0 else np.nan
         if self._quotes[field][row] != shown:
@@ -79,12 +102,13 @@ class QuoteBoard:
         row = self._row_of.get(request)
         if row is not None:
             self._quotes[row] = (np.nan,) * 4
+            self._refusals[row] = reason
             LOG.warning("no market data for %s: %s", self._symbols[row], reason)
 
     def text(self, request: int, kind: int, value: str) -> None:
         """RTVolume, a trade of somebody: `price;size;ms;volume;vwap;single`. No price: no trade."""
         row = self._row_of.get(request)
-        if row is not None and kind == RT_VOLUME:
+        if row is not None and kind == RT_VOLUME and self._types[row] == LIVE:
             price, size, *_ = value.split(";")
             if price and float(size) > 0:
                 self._prints.append((row, float(price), float(size)))
@@ -121,8 +145,10 @@ class QuoteBoard:
         return usable
 
     def _note_delayed(self, row: int | None, kind: int) -> None:
-        if row is None or kind not in DELAYED:
+        if row is None or (kind not in DELAYED and self._types[row] == LIVE):
             return
+        if kind in DELAYED:
+            self._types[row] = DELAYED_TYPE
         if row not in self.delayed:
             LOG.warning("delayed market data for %s are dropped: they are no quotes", self._symbols[row])
         self.delayed[row] += 1

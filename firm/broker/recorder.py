@@ -15,6 +15,7 @@ from ib_async.decoder import Decoder
 from ib_async.util import UNSET_DOUBLE
 from ib_async.wrapper import RequestError, Wrapper
 
+from firm.broker.account import AccountFigures
 from firm.broker.codes import CLIENT_ID_IN_USE, NO_DATA
 from firm.broker.messages import (
     CommissionMessage,
@@ -46,7 +47,7 @@ class Recorder(Wrapper):  # type: ignore[misc]
         self.inbox: list[Message] = []
         self.client_id_in_use: Callable[[], None] | None = None
         self.board = QuoteBoard(())
-        self.account_values: dict[tuple[str, str], str] = {}
+        self.figures = AccountFigures()
 
     def tcpDataArrived(self) -> None:  # noqa: N802  the library's name
         """Nothing to prepare."""
@@ -135,18 +136,17 @@ class Recorder(Wrapper):  # type: ignore[misc]
         if account == self.account:
             self.inbox.append(PositionMessage(contract.conId, contract.symbol, exact(posSize)))
 
-    def accountUpdateMulti(  # noqa: N802
+    def accountSummary(  # noqa: N802
         self,
-        reqId: int,  # noqa: ARG002
+        _reqId: int,
         account: str,
-        modelCode: str,  # noqa: ARG002
         tag: str,
-        val: str,
-        currency: str,
+        value: str,
+        currency: str,  # noqa: ARG002
     ) -> None:
-        """The newest value of each tag and currency."""
+        """Among the account's figures."""
         if account == self.account:
-            self.account_values[tag, currency] = val
+            self.figures.hear(tag, value)
 
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:  # noqa: N802
         """Onto the board."""
@@ -167,9 +167,8 @@ class Recorder(Wrapper):  # type: ignore[misc]
         """Not used: tick sizes come from market rules."""
 
     def marketDataType(self, reqId: int, marketDataId: int) -> None:  # noqa: N802
-        """Delayed or frozen data are worth a line."""
-        if marketDataId != 1:
-            LOG.warning("market data of request %s are of type %s (1 is live)", reqId, marketDataId)
+        """Onto the board: delayed or frozen data are no quotes."""
+        self.board.data_type(reqId, marketDataId)
 
 
 class StrictDecoder(Decoder):  # type: ignore[misc]

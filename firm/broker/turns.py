@@ -1,6 +1,6 @@
 """How a turn waits: by stepping a simulated gateway's clock, or by letting time pass.
 
-Both keep the link: after a loss they reconnect on a fixed schedule and reconcile before anything is sent.
+Both keep the link: after a loss they reconnect with growing waits, and reconcile before anything is sent.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from firm.broker.control import ControlStream
+from firm.broker.backoff import Backoff
+from firm.broker.control import Control
 from firm.broker.pump import Pump
 from firm.broker.waiting import within
 from firm.domain.session import NS_PER_SECOND
@@ -18,12 +19,10 @@ from firm.events import Record
 
 LOG = logging.getLogger("firm.broker")
 STEPPED_RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-LIVE_RETRIES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+LIVE_RETRY_S, LONGEST_WAIT_S = 1.0, 30.0
 PAGE_AT_LEAST_EVERY_S = 1.0
 CONFLATE_S = 0.02
-QUIET_S = 5.0
 HEARTBEAT_TIMEOUT_S = 3.0
-RECONCILE_EVERY_S = 300.0
 
 
 class Turns(Protocol):
@@ -42,14 +41,14 @@ class Turns(Protocol):
 class SteppedTurns:
     """The gateway's clock stands still but for our steps, so two runs on the same data are alike."""
 
-    def __init__(self, pump: Pump, control: ControlStream, arrived: asyncio.Event) -> None:
+    def __init__(self, pump: Pump, control: Control, arrived: asyncio.Event) -> None:
         self._pump, self._control, self._arrived = pump, control, arrived
         self._at, self._done = 0, False
 
     async def begin(self) -> int:
         """Dial the control port."""
         await self._control.connect()
-        self._at = int((await self._control.status())["at"])
+        self._at = self._pump.at = int((await self._control.status())["at"])
         return self._at
 
     async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
@@ -66,9 +65,14 @@ class SteppedTurns:
             await pump.answer_wants()
             if until is None or until > self._at:
                 pump.stopwatch.restart()
-                self._at, self._done = await self._control.step(until)
+                close = pump.close_to_reconcile_at
+                self._at, self._done = await self._control.step(_earlier(until, close))
+                pump.at = self._at
                 await pump.fence()
+                pump.look()
                 await pump.answer_wants()
+                if close is not None and self._at >= close:
+                    await pump.reconcile()
         except GatewayClosed as error:
             await self._reconnect(str(error))
         return self._at, self._done
@@ -95,12 +99,23 @@ class SteppedTurns:
         )
 
 
+def _earlier(until: int | None, close: int | None) -> int | None:
+    """The nearer of two moments, either of which may be none."""
+    return until if close is None else close if until is None else min(until, close)
+
+
 class LiveTurns:
     """Time passes by itself: a keeper task hears, heals and watches between turns and during them."""
 
-    def __init__(self, pump: Pump, arrived: asyncio.Event, control: ControlStream | None) -> None:
-        """`control`: a simulated gateway whose own clock is log time; None: the wall clock is."""
+    def __init__(self, pump: Pump, arrived: asyncio.Event, control: Control | None, seed: str) -> None:
+        """`control`: a simulated gateway whose own clock is log time; None: the wall clock is.
+
+        `seed` is of the jitter between attempts to reconnect.
+        """
         self._pump, self._arrived, self._control = pump, arrived, control
+        self._quiet_s = pump.settings.heartbeat_ms / 1000
+        self._reconcile_every_s = pump.settings.reconcile_every_ms / 1000
+        self._seed = seed
         self._news = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._reconciled_at = 0.0
@@ -140,9 +155,11 @@ class LiveTurns:
 
     async def _now(self) -> tuple[int, bool]:
         if self._control is None:
-            return time.time_ns(), False
+            self._pump.at = time.time_ns()
+            return self._pump.at, False
         status = await self._control.status()
-        return int(status["at"]), status["frames_left"] == 0
+        self._pump.at = int(status["at"])
+        return self._pump.at, status["frames_left"] == 0
 
     async def _keep(self) -> None:
         """Hear what arrives, watch the latch, ask what must be asked, and notice silence."""
@@ -157,11 +174,12 @@ class LiveTurns:
                     raise GatewayClosed("the gateway has closed the connection")
                 self._pump.drain()
                 self._pump.give_up_waiting()
+                self._pump.look()
                 await self._pump.look_at_latch()
                 await self._pump.answer_wants()
-                if clock() - heard_at > QUIET_S:
+                if clock() - heard_at > self._quiet_s:
                     await self._pump.fence(HEARTBEAT_TIMEOUT_S)
-                if clock() - self._reconciled_at > RECONCILE_EVERY_S:
+                if clock() - self._reconciled_at > self._reconcile_every_s:
                     await self._pump.reconcile()
                     self._reconciled_at = clock()
             except GatewayError as error:
@@ -172,14 +190,13 @@ class LiveTurns:
     async def _reconnect(self, reason: str) -> None:
         self._pump.lost(reason)
         self._news.set()
-        attempt = 0
+        backoff = Backoff(LIVE_RETRY_S, LONGEST_WAIT_S, self._seed)
         while True:
             try:
                 await self._pump.begin(connect=True)
             except GatewayError as error:  # after its nightly restart a gateway knows no account for a while
-                wait = LIVE_RETRIES_S[min(attempt, len(LIVE_RETRIES_S) - 1)]
-                LOG.warning("the gateway is away, trying again in %s s: %s", wait, error)
+                wait = backoff.next()
+                LOG.warning("the gateway is away, trying again in %.1f s: %s", wait, error)
                 await asyncio.sleep(wait)
-                attempt += 1
             else:
                 return

@@ -14,7 +14,9 @@ from ib_async import Contract
 from ib_async.wrapper import RequestError
 
 from firm.broker.connection import Connection, contract_of
+from firm.broker.contracts import ContractFacts
 from firm.broker.messages import exact
+from firm.broker.pacer import Priority
 from firm.broker.recorder import RecordingIB
 from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_SECOND
@@ -73,6 +75,13 @@ async def resolve(connection: Connection, symbols: Sequence[str]) -> tuple[Instr
     return tuple(instruments)
 
 
+async def described(
+    connection: Connection, instruments: Sequence[Instrument]
+) -> Sequence[Sequence[ContractFacts]]:
+    """What the broker says today of each instrument's conId; empty where it knows nothing."""
+    return [await _facts(connection, instrument) for instrument in instruments]
+
+
 async def history(
     connection: Connection, instruments: Sequence[Instrument], bars: int, bar_size: str
 ) -> HistoryLoaded:
@@ -104,16 +113,38 @@ async def history(
     return HistoryLoaded(tuple(common), len(instruments), matrix.tobytes())
 
 
-async def _one(connection: Connection, symbol: str) -> Any:
-    contract = Contract(symbol=symbol, secType="STK", exchange="SMART", currency="USD")
-    try:
-        answers: list[Any] = await connection.ask(
-            lambda ib: ib.reqContractDetailsAsync(contract), f"contracts named {symbol}"
+async def _facts(connection: Connection, instrument: Instrument) -> Sequence[ContractFacts]:
+    details = await _details(
+        connection, Contract(conId=instrument.con_id, exchange="SMART"), f"conId {instrument.con_id}"
+    )
+    contracts = {d.contract.conId: d.contract for d in details}
+    return [
+        ContractFacts(
+            con_id=c.conId,
+            symbol=c.symbol,
+            sec_type=c.secType,
+            currency=c.currency,
+            multiplier=Decimal(c.multiplier or 1),
+            expiry=c.lastTradeDateOrContractMonth[:8],
         )
+        for c in contracts.values()
+    ]
+
+
+async def _details(connection: Connection, contract: Contract, name: str) -> list[Any]:
+    """All contracts that answer to this description; none if the broker knows none."""
+    try:
+        found: list[Any] = await connection.ask(lambda ib: ib.reqContractDetailsAsync(contract), name)
     except GatewayError as error:
         if not isinstance(error.__cause__, RequestError):
             raise
-        answers = []
+        return []
+    return found
+
+
+async def _one(connection: Connection, symbol: str) -> Any:
+    contract = Contract(symbol=symbol, secType="STK", exchange="SMART", currency="USD")
+    answers = await _details(connection, contract, f"contracts named {symbol}")
     by_con_id = {details.contract.conId: details for details in answers}
     if len(by_con_id) == 1:
         return next(iter(by_con_id.values()))
@@ -160,8 +191,10 @@ async def _closes(
         )
         return asked
 
+    if connection.paced:
+        await connection.history_turn(instrument.con_id, "TRADES", f"{bars} {bar_size}")
     try:
-        received = await connection.ask(bars_of, f"history of {instrument.symbol}")
+        received = await connection.ask(bars_of, f"history of {instrument.symbol}", None, Priority.HISTORY)
     except GatewayError as error:
         if isinstance(error.__cause__, RequestError) and error.__cause__.code == NO_HISTORY:
             return {}

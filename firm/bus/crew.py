@@ -6,6 +6,7 @@ from typing import Protocol
 
 from firm.agents.signals.signal_agent import MarketWindow
 from firm.bus.relay import Relay, Stage
+from firm.domain.instrument import Instrument
 from firm.events import Record
 from firm.events.risk import RiskRunCompleted, RiskRunFailed
 from firm.events.signals import LateAnswer
@@ -29,9 +30,10 @@ class SignalAsk:
 
 @dataclass(frozen=True)
 class RiskAsk:
-    """A Monte Carlo run: the seq and the record of its `RiskRunRequested`."""
+    """A Monte Carlo and stress run: the record of its `RiskRunRequested`, and the universe it is about."""
 
     record: Record
+    instruments: tuple[Instrument, ...]
     deadline_ms: int | None
 
 

@@ -229,7 +229,9 @@ class Cycle:
         live = signals.deadline_ms is not None
         known = None if live else self._known_risk()
         request, risk_ms = self._risk_request, self._rules.risk_timeout_ms if live else None
-        asked = RiskAsk(request, risk_ms) if request is not None and known is None else None
+        asked = None
+        if request is not None and known is None:
+            asked = RiskAsk(request, self.market.instruments, risk_ms)
         fan = self._crew.fan_out(signals, asked)
         return fan if known is None else FanOut(fan.answers, known)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from firm.agents.agent import Agent, answered_by, heard_by, said_by
+from firm.agents.agent import Agent, Recalling, answered_by, heard_by, said_by
 from firm.errors import AgentFault, AgentStale
 from firm.events import CODEC, Origin, Record, encode
 
@@ -92,7 +92,10 @@ class Listener:
     def recover(self, records: Iterable[Record]) -> None:
         """Forget everything and fold the records the agent had heard; what it says again is already known."""
         self._agent = self._hire()
-        for record in records:
-            if record.kind in self._seat.hears:
-                self._agent.handle(CODEC.entry(record))
+        heard = (CODEC.entry(record) for record in records if record.kind in self._seat.hears)
+        if isinstance(self._agent, Recalling):
+            self._agent.recall(heard)
+        else:
+            for entry in heard:
+                self._agent.handle(entry)
         self._stale = False

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from firm.events import external, market, orders, risk, scheduled, signals, system
+from firm.events import broker, external, market, orders, risk, scheduled, signals, system
 from firm.events.base import Codec, Entry, Event, encode
 from firm.events.record import Origin, Record
 
@@ -54,6 +54,13 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     system.BrokerConnected,
     system.BrokerDisconnected,
     system.Reconciled,
+    broker.AccountReported,
+    broker.CircuitChanged,
+    broker.GateChanged,
+    broker.BreakFound,
+    broker.BreakClosed,
+    broker.DataStateChanged,
+    broker.LoginDue,
 )
 
 CODEC: Final = Codec(EVENTS)
@@ -87,6 +94,13 @@ INPUT_AUTHORS: Final[dict[type[Event], str]] = {
     system.BrokerConnected: "broker",
     system.BrokerDisconnected: "broker",
     system.Reconciled: "broker",
+    broker.AccountReported: "broker",
+    broker.CircuitChanged: "broker",
+    broker.GateChanged: "broker",
+    broker.BreakFound: "broker",
+    broker.BreakClosed: "broker",
+    broker.DataStateChanged: "broker",
+    broker.LoginDue: "broker",
 }
 """Who writes each input. Everything else is derived: said by an agent, or by the bus in answer."""
 

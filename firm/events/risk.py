@@ -33,14 +33,17 @@ class BookMarked(Event, frozen=True, array_like=True):
 
 
 class RiskRunRequested(Event, frozen=True, array_like=True):
-    """Risk asks for a Monte Carlo run: everything the kernels need, so that any worker gives the same bits.
+    """Risk asks for a Monte Carlo and stress run: all kernels need, so that any worker gives the same bits.
 
-    `exposures` float64[n] signed market values in account currency; `loadings` float64[n, factors] and
-    `idiosyncratic` float64[n] of log-returns over the horizon; row-major little-endian bytes.
+    `quantities` float64[n] signed units held; `contracts` n rows of `firm.risk_kernels.contracts.CONTRACT`;
+    `loadings` float64[n, factors] and `idiosyncratic` float64[n] of log-returns over the horizon, zero for a
+    contract that is no factor; row-major little-endian bytes. The stress scenarios are those of the
+    configuration.
     """
 
     KIND: ClassVar[int] = 601
-    exposures: bytes
+    quantities: bytes
+    contracts: bytes
     loadings: bytes
     idiosyncratic: bytes
     factors: int
@@ -48,10 +51,14 @@ class RiskRunRequested(Event, frozen=True, array_like=True):
     scenarios: int
     seed: int
     confidence: float
+    es_confidence: float
 
 
 class RiskRunCompleted(Event, frozen=True, array_like=True):
-    """Monte Carlo VaR and ES of the book, positive = loss, account currency, over the run's horizon."""
+    """Monte Carlo VaR and ES of the book, positive = loss, account currency, over the run's horizon.
+
+    `stress` has the loss of the book in each named scenario.
+    """
 
     KIND: ClassVar[int] = 602
     request_seq: int
@@ -71,7 +78,14 @@ class RiskRunFailed(Event, frozen=True, array_like=True):
 
 
 class RiskMeasured(Event, frozen=True, array_like=True):
-    """Risk's own figures of the book before the cycle's orders, positive = loss, account currency."""
+    """Risk's own figures of the book before the cycle's orders, positive = loss, account currency.
+
+    VaR at `confidence`, ES at `es_confidence`. `delta`, `gamma` and `vega` are those of `firm.risk.greeks`;
+    `average_correlation` is that of all pairs measured, with the `regime` it stands for; `stressed_var` the
+    parametric VaR with correlations part of the way to one; `components` (risk factor, share) add up to the
+    parametric VaR. `unknown` says for each limit that lacks an input what it lacks: until it is there, the
+    limit lets no new risk pass.
+    """
 
     KIND: ClassVar[int] = 604
     historical_var: float
@@ -81,6 +95,17 @@ class RiskMeasured(Event, frozen=True, array_like=True):
     monte_carlo_var: float
     monte_carlo_es: float
     confidence: float
+    es_confidence: float
+    worst_stress: str
+    worst_stress_loss: float
+    delta: float
+    gamma: float
+    vega: float
+    stressed_var: float
+    average_correlation: float
+    regime: str
+    components: tuple[tuple[int, float], ...]
+    unknown: tuple[str, ...]
 
 
 class RiskHaltRequested(Event, frozen=True, array_like=True):

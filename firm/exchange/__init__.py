@@ -3,23 +3,28 @@
 Driven over TCP by `firm.gateway_sim` and in process by the local runner. See `exchange.Exchange`.
 """
 
+from firm.exchange.conditions import Condition
 from firm.exchange.exchange import Exchange
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
-from firm.exchange.orders import ExchangeState, OrderTicket, WorkingOrder
+from firm.exchange.orders import Algo, ExchangeState, OrderTicket, Special, Trail, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
     OrderAccepted,
     OrderActivated,
     OrderCancelled,
+    OrderElected,
     OrderExpired,
     OrderFilled,
     OrderModified,
     OrderRejected,
     RequestRefused,
 )
+from firm.exchange.ticks import TickRule
 
 __all__ = [
+    "Algo",
+    "Condition",
     "Exchange",
     "ExchangeEvent",
     "ExchangeState",
@@ -28,12 +33,16 @@ __all__ = [
     "OrderAccepted",
     "OrderActivated",
     "OrderCancelled",
+    "OrderElected",
     "OrderExpired",
     "OrderFilled",
     "OrderModified",
     "OrderRejected",
     "OrderTicket",
     "RequestRefused",
+    "Special",
+    "TickRule",
     "TieredFees",
+    "Trail",
     "WorkingOrder",
 ]

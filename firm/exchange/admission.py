@@ -1,43 +1,27 @@
-"""Which orders the exchange takes: well formed, on the grid, and within the account's margin."""
+"""Which orders the exchange takes: within the account's margin, and (in `wellformed`) making sense at all."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from firm.domain.instrument import Instrument
-from firm.domain.order import OrderType, Side
+from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.exchange.account import Account
 from firm.exchange.book import DisplayedBook
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import Exposure, MarginEffect, MarginRules
 from firm.exchange.orders import OrderTicket, WorkingOrder
+from firm.exchange.wellformed import Objection, malformed
 
-Objection = tuple[int, str]
-QUANTITY_MAX = Decimal(10) ** 9
-
-
-def malformed(ticket: OrderTicket, instruments: Sequence[Instrument]) -> Objection | None:
-    """Why the order makes no sense whatever the account holds: Interactive Brokers' code and a sentence."""
-    if not 0 <= ticket.instrument < len(instruments):
-        return 200, f"no instrument has index {ticket.instrument}; there are {len(instruments)}"
-    instrument = instruments[ticket.instrument]
-    if ticket.quantity <= 0 or ticket.quantity > QUANTITY_MAX:
-        return 434, f"the order size must be above zero and at most {QUANTITY_MAX:f}, got {ticket.quantity}"
-    if ticket.quantity % instrument.lot_size:
-        return 10318, f"quantity {ticket.quantity} is not a multiple of the lot {instrument.lot_size}"
-    limit = ticket.limit_price
-    if (limit is None) != (ticket.order_type is OrderType.MARKET):
-        return 201, f"a {ticket.order_type} order with limit price {limit}"
-    if limit is not None and (limit <= 0 or limit % instrument.tick_size):
-        return 110, (
-            f"The price {limit} does not conform to the minimum price variation {instrument.tick_size} "
-            f"of {instrument.symbol}"
-        )
-    return None
+__all__ = ["Admission", "Objection", "malformed"]
 
 
 class Admission:
-    """The margin check: gross exposure with every working order, against the cap times equity."""
+    """The margin check: gross exposure with every working order, against the cap times equity.
+
+    Of a group of which one cancels the others, only the largest order counts; children count beside their
+    parent.
+    """
 
     def __init__(
         self,
@@ -52,11 +36,13 @@ class Admission:
 
     def effect(self, ticket: OrderTicket, others: Iterable[WorkingOrder]) -> MarginEffect:
         """What the well-formed order would do beside the working orders `others`, and any objection to it."""
-        exposures = self._exposures(others)
+        exposures, grouped = self._exposures(others)
         values = {i: self._unit_value(i, ticket) for i in sorted({*exposures, ticket.instrument})}
         before = _gross(exposures, values)
         held = exposures.get(ticket.instrument, Exposure())
-        exposures[ticket.instrument] = held.with_order(ticket.side, ticket.quantity)
+        counted = grouped.get(_group(ticket), ZERO) if ticket.special.oca_group else ZERO
+        added = max(ticket.quantity - counted, ZERO)
+        exposures[ticket.instrument] = held.with_order(ticket.side, added)
         after = _gross(exposures, values)
         equity = self._account.equity
         commission = self._fees.total(ticket.quantity, ticket.quantity * (values[ticket.instrument] or ZERO))
@@ -80,7 +66,8 @@ class Admission:
         if values[ticket.instrument] is None:
             return f"no price is known for {self._instruments[ticket.instrument].symbol}"
         short = exposure.position - exposure.selling
-        if ticket.side is Side.SELL and short < 0 and not self._rules.shorts_allowed:
+        uncovered = ticket.side is Side.SELL and short < 0 and not ticket.special.parent
+        if uncovered and not self._rules.shorts_allowed:
             return f"short selling is not allowed in this account; the orders would sell {-short} short"
         limit = self._rules.gross_leverage_max * equity
         if after > before and after > limit:
@@ -90,12 +77,22 @@ class Admission:
             )
         return None
 
-    def _exposures(self, orders: Iterable[WorkingOrder]) -> dict[int, Exposure]:
+    def _exposures(
+        self, orders: Iterable[WorkingOrder]
+    ) -> tuple[dict[int, Exposure], dict[tuple[str, int, Side], Decimal]]:
         exposures = {i: Exposure(p.quantity) for i, p in enumerate(self._account.positions) if p.quantity}
+        grouped: dict[tuple[str, int, Side], Decimal] = {}
         for order in orders:
-            i = order.ticket.instrument
-            exposures[i] = exposures.get(i, Exposure()).with_order(order.ticket.side, order.leaves)
-        return exposures
+            ticket, quantity = order.ticket, order.leaves
+            if ticket.special.parent and order.asleep:
+                continue
+            if ticket.special.oca_group:
+                counted = grouped.get(_group(ticket), ZERO)
+                grouped[_group(ticket)] = max(counted, quantity)
+                quantity = max(quantity - counted, ZERO)
+            i = ticket.instrument
+            exposures[i] = exposures.get(i, Exposure()).with_order(ticket.side, quantity)
+        return exposures, grouped
 
     def _unit_value(self, instrument: int, ticket: OrderTicket) -> Decimal | None:
         """Money value of one unit at the mark; the ticket's own instrument at its limit if that is more."""
@@ -103,6 +100,10 @@ class Admission:
         if instrument == ticket.instrument and ticket.limit_price is not None:
             mark = max(mark or ZERO, ticket.limit_price) if ticket.side is Side.SELL or mark is None else mark
         return None if mark is None else mark * self._instruments[instrument].multiplier
+
+
+def _group(ticket: OrderTicket) -> tuple[str, int, Side]:
+    return ticket.special.oca_group, ticket.instrument, ticket.side
 
 
 def _gross(exposures: dict[int, Exposure], values: dict[int, Decimal | None]) -> Decimal:

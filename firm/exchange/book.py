@@ -23,7 +23,8 @@ class DisplayedBook:
 
     A new quote replenishes both sides of its instrument, nothing else does. `close` takes every quote away
     (a session's quotes do not survive it). The mark of an instrument is the middle of its quote; without a
-    two-sided quote the last such middle, or a later print.
+    two-sided quote the last such middle, or a later print. `volumes` and `closes` are what was printed in
+    this session, and the marks at the end of the last one.
     """
 
     def __init__(self, instruments: Sequence[Instrument], marks: Sequence[float]) -> None:
@@ -32,6 +33,8 @@ class DisplayedBook:
         self._quotes = np.zeros(len(instruments), dtype=QUOTE)
         self._consumed: dict[tuple[int, Side], Decimal] = {}
         self._marks = np.array(marks, dtype=np.float64)
+        self.closes = self._marks.tolist()
+        self.volumes = [0.0] * len(instruments)
 
     def show(self, quotes: Quotes) -> None:
         """Replace the quotes named in `quotes` (dtype QUOTE); the last of a repeated instrument stands."""
@@ -44,9 +47,10 @@ class DisplayedBook:
                 self._consumed.pop((i, Side.BUY), None)
                 self._consumed.pop((i, Side.SELL), None)
 
-    def printed(self, instrument: int, price: float) -> None:
+    def printed(self, instrument: int, price: float, size: float) -> None:
         """A public trade: the mark of an instrument nobody quotes on both sides."""
         self._marks[instrument] = price
+        self.volumes[instrument] += size
 
     def close(self) -> None:
         """The session is over: nothing is displayed any more."""
@@ -54,6 +58,8 @@ class DisplayedBook:
         for field in FIELDS:
             self._quotes[field] = 0.0
         self._consumed.clear()
+        self.closes = self._marks.tolist()
+        self.volumes = [0.0] * len(self._instruments)
 
     def touch(self, instrument: int, side: Side) -> Decimal | None:
         """The price an order of `side` would take (buyers the ask); None when nothing is shown there."""
@@ -63,11 +69,14 @@ class DisplayedBook:
             return None
         return self._instruments[instrument].round_price(price)
 
+    def shown(self, instrument: int, side: Side) -> Decimal:
+        """Displayed size of the price an order of `side` would take, on the lot grid, used up or not."""
+        size = self._quotes[instrument]["ask_size" if side is Side.BUY else "bid_size"]
+        return self._instruments[instrument].round_quantity(float(size))
+
     def available(self, instrument: int, side: Side) -> Decimal:
         """Displayed size an order of `side` can still take, on the lot grid."""
-        size = self._quotes[instrument]["ask_size" if side is Side.BUY else "bid_size"]
-        shown = self._instruments[instrument].round_quantity(float(size))
-        return shown - self._consumed.get((instrument, side), ZERO)
+        return self.shown(instrument, side) - self._consumed.get((instrument, side), ZERO)
 
     def take(self, instrument: int, side: Side, quantity: Decimal) -> None:
         """Use up displayed size; more than is left is a bug."""

@@ -7,45 +7,53 @@ Rules, all of them:
 - An order takes the displayed touch, at most the displayed size. What is used up comes back only with a new
   quote of that instrument. There is one price level: the rest waits, market orders too.
 - A resting limit also fills when a print goes through it (strictly better than its limit), at its limit or
-  the touch, whichever is better for it, at most the size of the print. A print at the limit fills nothing:
-  the order is taken to be last in the queue at its price.
+  the touch, whichever is better for it, at most the size of the print. A print at the limit fills it once
+  the size that was displayed before it has traded or gone; behind an unknown size, it waits.
+- An order with a display size is filled by prints at its limit one clip at a time; the next queues again.
 - An order sent outside a session is held, and enters with the first frame of the next session. Day orders end
   at the close of the session they could first trade in. An IOC order's rest is cancelled when it has had its
-  one chance. Quotes do not outlive their session.
+  one chance; a fill-or-kill order takes all or nothing then. Quotes do not outlive their session.
+- An order for the opening has its one chance when its instrument is first quoted in the session; one for the
+  closing meets the last quote of the session, at the close. Neither takes more than is displayed.
+- A stop waits for its election (`triggers`), a child for its parent to fill, an order not transmitted for a
+  relative that is, a conditional one for its conditions, a short sale for shares to borrow.
 - Customer orders never meet each other, and they do not move the replayed market.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from firm.domain.instrument import Instrument
-from firm.domain.order import Side, TimeInForce
+from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.domain.session import Sessions
 from firm.exchange.account import Account
 from firm.exchange.admission import Admission, Objection, malformed
 from firm.exchange.book import DisplayedBook
+from firm.exchange.entry import entered, entry_time
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
-from firm.exchange.matching import Match, fill_through, take_touch
-from firm.exchange.orders import ExchangeState, OrderTicket, WorkingOrder
+from firm.exchange.matching import fill_by_print, note_queue, take_touch
+from firm.exchange.orders import AT_CLOSE, AT_OPEN, ExchangeState, OrderTicket, Special, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
     OrderAccepted,
     OrderActivated,
-    OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderModified,
     OrderRejected,
     RequestRefused,
 )
+from firm.exchange.table import FIRST_PERM_ID
+from firm.exchange.ticks import TickRule
+from firm.exchange.trading import Trading, waits
+from firm.exchange.view import MarketView
 from firm.tape.tape import Frame
 
-FIRST_PERM_ID = 1_000_000_001
-EXEC_ID = "0000e0d5.{:08x}.01.01"
+__all__ = ["FIRST_PERM_ID", "Exchange"]
 
 
 class Exchange:
@@ -60,54 +68,76 @@ class Exchange:
         fees: TieredFees,
         margin: MarginRules,
         marks: Sequence[float],
+        tick_rules: Mapping[int, TickRule] | None = None,
     ) -> None:
-        """Open an account with `cash`; `marks` are the last known prices by instrument (NaN: unknown)."""
+        """Open an account with `cash`; `marks` are the last known prices by instrument (NaN: unknown).
+
+        `tick_rules` by instrument index replace the tick size where prices move on a banded grid.
+        """
         assert [i.index for i in instruments] == list(range(len(instruments))), "instruments in index order"
         self.instruments = tuple(instruments)
+        self.tick_rules = dict(tick_rules or {})
         self.book = DisplayedBook(self.instruments, marks)
         self.account = Account(account, cash, self.instruments, self.book)
-        self.at = 0
-        self._sessions, self._fees = sessions, fees
+        self._sessions = sessions
         self._admission = Admission(self.instruments, self.account, self.book, margin, fees)
-        self._orders: dict[int, WorkingOrder] = {}
-        self._next_perm, self._next_exec, self._next_priority = FIRST_PERM_ID, 1, 1
+        self._trading = Trading(self.instruments, self.book, self.account, fees)
+        self._trading.view = MarketView(self._trading, self.book, self.account, margin)
+        self._table = self._trading.table
+
+    @property
+    def at(self) -> int:
+        """The clock, ns UTC."""
+        return self._trading.at
 
     def advance(self, frame: Frame) -> list[ExchangeEvent]:
         """Everything at `frame.at`: closes on the way, then its quotes, then its prints."""
         events = self.advance_to(frame.at)
         self.book.show(frame.quotes)
         prints = [(int(i), float(price), float(size)) for i, price, size in frame.prints.tolist()]
-        for instrument, price, _ in prints:
-            self.book.printed(instrument, price)
-        if not self._orders or not self._sessions.is_open(frame.at):
-            return events
-        held = [o for o in self.orders() if o.held]
-        for order in held:
-            order.held = False
-            events.append(OrderActivated(self.at, order.perm_id, order.ticket.ref))
-        working: dict[int, list[WorkingOrder]] = {}
-        for order in self._orders.values():
-            working.setdefault(order.ticket.instrument, []).append(order)
-        moved = {*frame.quotes["instrument"].tolist(), *(o.ticket.instrument for o in held)}
-        for instrument in sorted(moved & working.keys()):
-            for side in Side:
-                events += self._settle(take_touch(working[instrument], instrument, side, self.book))
         for instrument, price, size in prints:
-            events += self._printed_through(working.get(instrument, []), instrument, price, size)
-        return events + self._drop_spent_ioc()
+            self.book.printed(instrument, price, size)
+        if not self._table.orders or not self._sessions.is_open(frame.at):
+            return events
+        quoted = set(frame.quotes["instrument"].tolist())
+        moved = quoted | self._release(events)
+        events += self._trading.rouse()
+        working: dict[int, list[WorkingOrder]] = {}
+        for order in self._table.orders.values():
+            working.setdefault(order.ticket.instrument, []).append(order)
+            if order.ticket.special.algo is not None:
+                moved.add(order.ticket.instrument)
+            if order.ticket.instrument in quoted:
+                note_queue(order, self.book, new=False)
+        for instrument in sorted(moved & working.keys()):
+            events += self._trading.elections(instrument, None)
+            for side in Side:
+                matches = take_touch(working[instrument], instrument, side, self.book, frame.at)
+                events += self._trading.settle(matches)
+        events += self._trading.work()
+        for instrument, price, size in prints:
+            events += self._printed(instrument, price, size)
+        return events + self._trading.drop_spent()
 
     def advance_to(self, at: int) -> list[ExchangeEvent]:
         """Time passes without data: quotes end with their session, and day orders expire at its close."""
         assert at >= self.at, f"time cannot go back from {self.at} to {at}"
         close = self._sessions.close_of(self.at)
-        if close is not None and close <= at:
-            self.book.close()
-        self.at = at
-        ended = [(o.expires, o.perm_id) for o in self._orders.values() if o.expires and o.expires <= at]
         events: list[ExchangeEvent] = []
+        if close is not None and close <= at:
+            if self._sessions.is_open(self.at):
+                self._trading.at = close
+                events = self._closing()
+            self.book.close()
+            self._trading.executed.clear()
+        self._trading.at = at
+        orders = self._table.orders
+        ended = [(o.expires, o.perm_id) for o in orders.values() if o.expires and o.expires <= at]
         for expires, perm_id in sorted(ended):
-            order = self._orders.pop(perm_id)
-            events.append(OrderExpired(expires, perm_id, order.ticket.ref, order.cumulative))
+            if (order := orders.get(perm_id)) is not None:
+                self._table.remove(order)
+                events.append(OrderExpired(expires, perm_id, order.ticket.ref, order.cumulative))
+                events += self._trading.orphan(order)
         return events
 
     def submit(self, ticket: OrderTicket, at: int) -> list[ExchangeEvent]:
@@ -117,55 +147,103 @@ class Exchange:
         the `perm_id`. Expiries that time brought on the way come before it.
         """
         events = self.advance_to(at)
-        perm_id = self._next_perm
-        self._next_perm += 1
+        perm_id = self._table.take_perm()
         if objection := self._objection(ticket, None):
             return [*events, OrderRejected(at, perm_id, ticket.ref, *objection)]
-        held = not self._sessions.is_open(at)
-        expires = None if ticket.tif is TimeInForce.GTC else self._sessions.close_of(at)
-        self._orders[perm_id] = WorkingOrder(perm_id, ticket, self._take_priority(), held, expires)
-        events.append(OrderAccepted(at, perm_id, ticket.ref, held))
-        return events + self._work(ticket)
+        order = entered(perm_id, ticket, self.at, self._table.take_priority(), self._sessions)
+        self._table.orders[perm_id] = order
+        order.asleep = self._trading.sleep_reason(order)
+        events.append(OrderAccepted(at, perm_id, ticket.ref, order.held, waits(order)))
+        if ticket.special.transmit:
+            events += self._trading.transmit(order)
+        return events + self._work(order)
 
     def cancel(self, perm_id: int, at: int) -> list[ExchangeEvent]:
         """Take the order out of the book, or say why that is impossible (10147 unknown, 10148 done)."""
         events = self.advance_to(at)
-        order = self._orders.pop(perm_id, None)
+        order = self._table.orders.get(perm_id)
         if order is None:
             return [*events, self._no_such_order(perm_id)]
-        reason = "cancelled by customer"
-        return [*events, OrderCancelled(at, perm_id, order.ticket.ref, order.cumulative, reason)]
+        events += self._trading.cancel(order, "cancelled by customer")
+        return events + self._trading.work()
 
     def modify(
-        self, perm_id: int, quantity: Decimal, limit_price: Decimal | None, at: int
+        self,
+        perm_id: int,
+        quantity: Decimal,
+        limit_price: Decimal | None,
+        at: int,
+        special: Special | None = None,
     ) -> list[ExchangeEvent]:
-        """New total quantity (filled part included) and limit; a refused change leaves the order alone."""
+        """New total quantity (filled part included), limit and, if given, special terms.
+
+        A refused change leaves the order alone. Parent and group cannot change.
+        """
         events = self.advance_to(at)
-        order = self._orders.get(perm_id)
+        order = self._table.orders.get(perm_id)
         if order is None:
             return [*events, self._no_such_order(perm_id)]
-        new = msgspec.structs.replace(order.ticket, quantity=quantity, limit_price=limit_price)
+        special = special or order.ticket.special
+        new = msgspec.structs.replace(
+            order.ticket, quantity=quantity, limit_price=limit_price, special=special
+        )
         objection = self._objection(new, order)
         if objection is None and quantity <= order.cumulative:
             objection = (201, f"quantity {quantity} is not more than the {order.cumulative} already filled")
         if objection:
             return [*events, RequestRefused(at, perm_id, new.ref, *objection)]
-        if limit_price != order.ticket.limit_price or quantity > order.ticket.quantity:
-            order.priority = self._take_priority()
+        old = order.ticket
         order.ticket = new
-        events.append(OrderModified(at, perm_id, new.ref, quantity, limit_price, order.held))
-        return events + self._work(new)
+        if limit_price != old.limit_price or quantity > old.quantity:
+            order.priority = self._table.take_priority()
+            note_queue(order, self.book, new=True)
+        if special != old.special:
+            order.stop = order.stop if special.stop == old.special.stop else special.stop
+            order.expires = special.good_till or order.expires
+        events.append(OrderModified(at, perm_id, new.ref, quantity, limit_price, order.held, waits(order)))
+        if special.transmit and not old.special.transmit:
+            order.ticket = msgspec.structs.replace(
+                new, special=msgspec.structs.replace(special, transmit=False)
+            )
+            events += self._trading.transmit(order)
+        return events + self._work(order)
+
+    def lend(self, instrument: int, quantity: Decimal | None) -> list[ExchangeEvent]:
+        """How many shares can be borrowed for short sales from now on; None: any number."""
+        if quantity is None:
+            self._trading.borrowable.pop(instrument, None)
+        else:
+            self._trading.borrowable[instrument] = quantity
+        return self._trading.rouse() + self._trading.work()
+
+    def amend(
+        self, fill: OrderFilled, quantity: Decimal, price: Decimal, commission: Decimal
+    ) -> Decimal | None:
+        """Enter a fill anew, as `quantity` (0: not at all) at `price`; the P&L this realised, if any.
+
+        The old figures are taken back at their own price, so cash and commissions are exact; the average
+        price of what remains follows the order in which the fills were entered.
+        """
+        back = Side.SELL if fill.side is Side.BUY else Side.BUY
+        self.account.enter(fill.instrument, back, fill.quantity, fill.price, -fill.commission)
+        if not quantity:
+            return None
+        return self.account.enter(fill.instrument, fill.side, quantity, price, commission)
+
+    def order(self, perm_id: int) -> WorkingOrder | None:
+        """The working order of this name, None if there is none (any more); read only."""
+        return self._table.orders.get(perm_id)
 
     def orders(self) -> list[WorkingOrder]:
         """The working orders, oldest first; read only."""
-        return [self._orders[perm_id] for perm_id in sorted(self._orders)]
+        return [self._table.orders[perm_id] for perm_id in sorted(self._table.orders)]
 
     def what_if(self, ticket: OrderTicket) -> MarginEffect:
         """What the order would do to the account if all of it filled at its price or the mark."""
-        if objection := malformed(ticket, self.instruments):
+        if objection := malformed(ticket, self.instruments, self.tick_rules):
             equity = self.account.equity
             return MarginEffect(ZERO, ZERO, equity, equity, ZERO, objection[1])
-        return self._admission.effect(ticket, self._orders.values())
+        return self._admission.effect(ticket, self._table.orders.values())
 
     def state(self) -> ExchangeState:
         """Everything needed to go on later; an exchange built alike continues identically after `restore`."""
@@ -178,85 +256,84 @@ class Exchange:
             marks=marks,
             quotes=quotes,
             consumed=consumed,
-            orders=[msgspec.structs.replace(o) for o in self._orders.values()],
-            next_perm=self._next_perm,
-            next_exec=self._next_exec,
-            next_priority=self._next_priority,
+            orders=[msgspec.structs.replace(o) for o in self._table.orders.values()],
+            next_perm=self._table.next_perm,
+            next_exec=self._trading.next_exec,
+            next_priority=self._table.next_priority,
+            closes=list(self.book.closes),
+            volumes=list(self.book.volumes),
+            borrowable=dict(self._trading.borrowable),
+            executed=frozenset(self._trading.executed),
         )
 
     def restore(self, state: ExchangeState) -> None:
         """Forget everything and continue from `state`."""
         assert len(state.positions) == len(self.instruments), "state of other instruments"
-        self.at = state.at
+        self._trading.at = state.at
         self.account.cash, self.account.commissions = state.cash, state.commissions
         self.account.positions[:] = state.positions
         self.book.restore(state.marks, state.quotes, state.consumed)
-        self._orders = {o.perm_id: msgspec.structs.replace(o) for o in state.orders}
-        self._next_perm, self._next_exec = state.next_perm, state.next_exec
-        self._next_priority = state.next_priority
+        self.book.closes, self.book.volumes = list(state.closes), list(state.volumes)
+        self._table.orders = {o.perm_id: msgspec.structs.replace(o) for o in state.orders}
+        self._table.next_perm, self._trading.next_exec = state.next_perm, state.next_exec
+        self._table.next_priority = state.next_priority
+        self._trading.borrowable = dict(state.borrowable)
+        self._trading.executed = set(state.executed)
 
-    def _work(self, ticket: OrderTicket) -> list[ExchangeEvent]:
+    def _release(self, events: list[ExchangeEvent]) -> set[int]:
+        """Let the held orders in that may trade now; the instruments they are for."""
+        released = set()
+        for order in self.orders():
+            ticket = order.ticket
+            if not order.held or order.enters > self.at:
+                continue
+            if ticket.special.auction == AT_OPEN and self.book.touch(ticket.instrument, ticket.side) is None:
+                continue
+            order.held = False
+            note_queue(order, self.book, new=True)
+            released.add(ticket.instrument)
+            events.append(OrderActivated(self.at, order.perm_id, ticket.ref, waits(order)))
+        return released
+
+    def _work(self, order: WorkingOrder) -> list[ExchangeEvent]:
         """Let the orders of this instrument and side meet the displayed quote, inside a session."""
         if not self._sessions.is_open(self.at):
             return []
-        matches = take_touch(self._orders.values(), ticket.instrument, ticket.side, self.book)
-        return self._settle(matches) + self._drop_spent_ioc()
+        instrument = order.ticket.instrument
+        note_queue(order, self.book, new=order.ahead is None)
+        events = self._trading.elections(instrument, None)
+        self._trading.due.add((instrument, order.ticket.side))
+        return events + self._trading.work() + self._trading.drop_spent()
 
-    def _printed_through(
-        self, orders: list[WorkingOrder], instrument: int, price: float, size: float
-    ) -> list[ExchangeEvent]:
+    def _printed(self, instrument: int, price: float, size: float) -> list[ExchangeEvent]:
+        orders = [o for o in self._table.orders.values() if o.ticket.instrument == instrument]
         if not orders:
             return []
-        traits = self.instruments[instrument]
-        exact_price, exact_size = Decimal(repr(price)), traits.round_quantity(size)
-        return self._settle(fill_through(orders, instrument, exact_price, exact_size, self.book))
+        exact, traded = Decimal(repr(price)), self.instruments[instrument].round_quantity(size)
+        for order in orders:
+            order.seen += traded if order.ready else ZERO
+        events = self._trading.settle(fill_by_print(orders, instrument, exact, traded, self.book, self.at))
+        return events + self._trading.elections(instrument, exact) + self._trading.work()
 
-    def _settle(self, matches: Sequence[Match]) -> list[ExchangeEvent]:
-        return [self._filled(match) for match in matches]
-
-    def _filled(self, match: Match) -> OrderFilled:
-        order, ticket = match.order, match.order.ticket
-        order.cumulative += match.quantity
-        order.value += match.quantity * match.price * self.instruments[ticket.instrument].multiplier
-        commission = self._fees.total(order.cumulative, order.value) - order.commission
-        order.commission += commission
-        realized = self.account.enter(ticket.instrument, ticket.side, match.quantity, match.price, commission)
-        exec_id = EXEC_ID.format(self._next_exec)
-        self._next_exec += 1
-        if not order.leaves:
-            del self._orders[order.perm_id]
-        return OrderFilled(
-            at=self.at,
-            perm_id=order.perm_id,
-            ref=ticket.ref,
-            exec_id=exec_id,
-            instrument=ticket.instrument,
-            side=ticket.side,
-            price=match.price,
-            quantity=match.quantity,
-            cumulative=order.cumulative,
-            leaves=order.leaves,
-            average_price=order.value / (order.cumulative * self.instruments[ticket.instrument].multiplier),
-            commission=commission,
-            realized_pnl=realized,
-            removed_liquidity=match.removed_liquidity,
-        )
-
-    def _drop_spent_ioc(self) -> list[ExchangeEvent]:
-        spent = [o for o in self.orders() if o.ticket.tif is TimeInForce.IOC and not o.held]
+    def _closing(self) -> list[ExchangeEvent]:
+        orders = [o for o in self._table.orders.values() if o.ticket.special.auction == AT_CLOSE and o.ready]
         events: list[ExchangeEvent] = []
-        for order in spent:
-            del self._orders[order.perm_id]
-            reason = "the rest of an immediate-or-cancel order"
-            events.append(OrderCancelled(self.at, order.perm_id, order.ticket.ref, order.cumulative, reason))
+        for instrument, side in sorted({(o.ticket.instrument, o.ticket.side) for o in orders}):
+            matches = take_touch(orders, instrument, side, self.book, self.at, closing=True)
+            events += self._trading.settle(matches)
+        self._trading.due.clear()
         return events
 
     def _objection(self, ticket: OrderTicket, replaced: WorkingOrder | None) -> Objection | None:
-        if objection := malformed(ticket, self.instruments):
+        if objection := malformed(ticket, self.instruments, self.tick_rules):
             return objection
-        if self._sessions.close_of(self.at) is None:
+        good_till = ticket.special.good_till
+        enters = entry_time(ticket.special, self.at, self._sessions)
+        if enters is None:
             return 201, "no further session is known"
-        others = [o for o in self._orders.values() if o is not replaced]
+        if good_till is not None and good_till <= enters:
+            return 334, "Invalid Good Till Date order: it would end before it could trade"
+        others = [o for o in self._table.orders.values() if o is not replaced]
         if replaced is not None:
             ticket = msgspec.structs.replace(
                 ticket, quantity=max(ticket.quantity - replaced.cumulative, ZERO)
@@ -264,11 +341,7 @@ class Exchange:
         reason = self._admission.effect(ticket, others).objection
         return (201, reason) if reason else None
 
-    def _take_priority(self) -> int:
-        self._next_priority += 1
-        return self._next_priority - 1
-
     def _no_such_order(self, perm_id: int) -> RequestRefused:
-        known = perm_id < self._next_perm
+        known = perm_id < self._table.next_perm
         reason = "is filled, cancelled or expired already" if known else "was never accepted"
         return RequestRefused(self.at, perm_id, "", 10148 if known else 10147, f"order {perm_id} {reason}")

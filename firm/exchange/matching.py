@@ -1,13 +1,19 @@
-"""Who trades with what the market shows: price-time priority, never worse than touch or limit."""
+"""Who trades with what the market shows: price-time priority, never worse than touch or limit.
 
-from collections.abc import Iterable
+Matches are handed out one by one, and what a fill does to other orders (one cancels another, say) happens
+before the next one is looked for.
+"""
+
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from msgspec import Struct
 
 from firm.domain.order import Side
+from firm.domain.position import ZERO
+from firm.exchange.algos import may_take, resting_limit
 from firm.exchange.book import DisplayedBook
-from firm.exchange.orders import WorkingOrder
+from firm.exchange.orders import AT_CLOSE, WorkingOrder
 
 
 class Match(Struct, frozen=True):
@@ -20,51 +26,115 @@ class Match(Struct, frozen=True):
 
 
 def take_touch(
-    orders: Iterable[WorkingOrder], instrument: int, side: Side, book: DisplayedBook
-) -> list[Match]:
-    """Match the marketable orders of one side against the displayed size, and use that size up."""
+    orders: Iterable[WorkingOrder],
+    instrument: int,
+    side: Side,
+    book: DisplayedBook,
+    at: int,
+    *,
+    closing: bool = False,
+) -> Iterator[Match]:
+    """Match the marketable orders of one side against the displayed size, and use that size up.
+
+    `closing` is the closing auction, in which only orders for it take part.
+    """
     price = book.touch(instrument, side)
     if price is None:
-        return []
-    matches = []
-    for order in _queue(orders, instrument, side):
+        return
+    for order in queue(orders, instrument, side):
         available = book.available(instrument, side)
         if available <= 0 or not _accepts(order, price):
-            break
-        quantity = min(order.leaves, available)
-        book.take(instrument, side, quantity)
-        matches.append(Match(order, price, quantity, removed_liquidity=True))
-    return [_checked(match, book) for match in matches]
+            return
+        special = order.ticket.special
+        if not order.ready or (special.auction == AT_CLOSE) != closing:
+            continue
+        if special.all_at_once and available < order.leaves:
+            continue
+        quantity = min(may_take(order, at, at_far_touch=True), available)
+        if quantity > 0:
+            book.take(instrument, side, quantity)
+            yield _checked(Match(order, price, quantity, removed_liquidity=True), book)
 
 
-def fill_through(
-    orders: Iterable[WorkingOrder], instrument: int, price: Decimal, size: Decimal, book: DisplayedBook
-) -> list[Match]:
-    """Match resting limits that a print of `size` at `price` went through; `size` is shared by priority."""
-    matches = []
+def fill_by_print(
+    orders: Iterable[WorkingOrder],
+    instrument: int,
+    price: Decimal,
+    size: Decimal,
+    book: DisplayedBook,
+    at: int,
+) -> Iterator[Match]:
+    """Match resting limits with a print of `size` at `price`; `size` is shared by priority.
+
+    A print through a limit fills it. A print at the limit first trades with the displayed size that was
+    there before the order (`ahead`), and then with what the order shows.
+    """
     standing = list(orders)
     for side in Side:
-        for order in _queue(standing, instrument, side):
-            limit = order.ticket.limit_price
+        for order in queue(standing, instrument, side):
+            if not order.ready or order.ticket.special.auction:
+                continue
+            limit = resting_limit(order, book, at)
             if limit is None:
                 continue
-            if size <= 0 or (limit - price) * side.sign <= 0:
+            through = (limit - price) * side.sign
+            if size <= 0:
                 break
-            quantity = min(order.leaves, size)
+            if through < 0:
+                continue
+            room = size if through else _after_queue(order, size)
+            quantity = min(may_take(order, at, at_far_touch=False), room)
+            whole = not order.ticket.special.all_at_once or quantity == order.leaves
+            if quantity <= 0 or not whole:
+                continue
             size -= quantity
             touch = book.touch(instrument, side)
             best = limit if touch is None else (min if side is Side.BUY else max)(limit, touch)
-            matches.append(Match(order, best, quantity, removed_liquidity=False))
-    return [_checked(match, book) for match in matches]
+            yield _checked(Match(order, best, quantity, removed_liquidity=False), book)
 
 
-def _queue(orders: Iterable[WorkingOrder], instrument: int, side: Side) -> list[WorkingOrder]:
-    queue = [
+def queue(orders: Iterable[WorkingOrder], instrument: int, side: Side) -> list[WorkingOrder]:
+    """The orders that can trade, best first."""
+    waiting = [
         o
         for o in orders
-        if o.ticket.instrument == instrument and o.ticket.side is side and not o.held and o.leaves > 0
+        if o.ticket.instrument == instrument and o.ticket.side is side and o.ready and o.leaves > 0
     ]
-    return sorted(queue, key=lambda o: _priority(o, side))
+    return sorted(waiting, key=lambda o: _priority(o, side))
+
+
+def note_queue(order: WorkingOrder, book: DisplayedBook, *, new: bool) -> None:
+    """Learn from the displayed quote how much of others is ahead of a resting limit.
+
+    A `new` place in the queue is behind all that is shown. Later, a smaller displayed size means that what is
+    ahead has shrunk to it; a touch that has left the order's price behind leaves nobody ahead.
+    """
+    limit = order.ticket.limit_price
+    if limit is None:
+        return
+    instrument, side = order.ticket.instrument, order.ticket.side
+    near = Side.SELL if side is Side.BUY else Side.BUY
+    touch = book.touch(instrument, near)  # what the other side would take: our own side's best price
+    if touch is None:
+        order.ahead = None if new else order.ahead
+        return
+    behind = (touch - limit) * side.sign
+    if behind < 0:
+        order.ahead = ZERO
+    elif behind > 0:
+        order.ahead = None if new else order.ahead
+    else:
+        shown = book.shown(instrument, near)
+        order.ahead = shown if new or order.ahead is None else min(order.ahead, shown)
+
+
+def _after_queue(order: WorkingOrder, size: Decimal) -> Decimal:
+    """What of a print at the order's price reaches it; what is ahead of it trades first."""
+    if order.ahead is None:
+        return ZERO
+    room = size - order.ahead
+    order.ahead = max(ZERO, order.ahead - size)
+    return min(room, order.clip) if order.ticket.special.display else room
 
 
 def _priority(order: WorkingOrder, side: Side) -> tuple[int, Decimal, int]:

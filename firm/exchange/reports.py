@@ -9,20 +9,37 @@ from firm.domain.order import Side
 
 
 class OrderAccepted(Struct, frozen=True, array_like=True, tag=True):
-    """The order is in the book; `held` says it waits for the first frame of the next session."""
+    """The order is in the book; `held` says it waits for the first frame of the next session.
+
+    `waits` is what else it waits for: `transmit`, `child` (its parent), `condition`, `locate`, `trigger`.
+    """
 
     at: int
     perm_id: int
     ref: str
     held: bool
+    waits: str = ""
 
 
 class OrderActivated(Struct, frozen=True, array_like=True, tag=True):
-    """A held order has entered the session."""
+    """What kept the order waiting (a session, its parent, a condition) does no more.
+
+    `waits` names what keeps it waiting still (`trigger`: its stop); empty when it works.
+    """
 
     at: int
     perm_id: int
     ref: str
+    waits: str = ""
+
+
+class OrderElected(Struct, frozen=True, array_like=True, tag=True):
+    """The market has reached the stop; the order works with `limit_price` (None: at the market)."""
+
+    at: int
+    perm_id: int
+    ref: str
+    limit_price: Decimal | None
 
 
 class OrderFilled(Struct, frozen=True, array_like=True, tag=True):
@@ -76,6 +93,7 @@ class OrderModified(Struct, frozen=True, array_like=True, tag=True):
     quantity: Decimal
     limit_price: Decimal | None
     held: bool
+    waits: str = ""
 
 
 class OrderRejected(Struct, frozen=True, array_like=True, tag=True):
@@ -101,6 +119,7 @@ class RequestRefused(Struct, frozen=True, array_like=True, tag=True):
 ExchangeEvent: TypeAlias = (
     OrderAccepted
     | OrderActivated
+    | OrderElected
     | OrderFilled
     | OrderCancelled
     | OrderExpired

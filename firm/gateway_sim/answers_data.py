@@ -4,7 +4,6 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.bar_requests import bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
@@ -12,6 +11,7 @@ from firm.gateway_sim.catalogue import FILL_VENUE, MARKET_RULE
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.history import intraday_bars
+from firm.gateway_sim.rights import DELAYED_TICK, SHOWING_DELAYED, is_delayed, is_mute, refusal
 from firm.gateway_sim.session import BarRequest, Session, TickByTick, TickRequest
 from firm.gateway_sim.times import execution_time
 from firm.tape.tape import Frame
@@ -41,9 +41,11 @@ def contract_details(brokerage: Brokerage, session: Session, asked: Values) -> N
     instrument = brokerage.catalogue.find(asked)
     if instrument is None:
         return session.error(asked["reqId"], 200, NO_DEFINITION)
-    session.say(
-        "contractDetails", reqId=asked["reqId"], **brokerage.catalogue.details(instrument, brokerage.at)
-    )
+    details = brokerage.catalogue.details(instrument, brokerage.at)
+    session.say("contractDetails", reqId=asked["reqId"], **details)
+    if not asked["conId"] and session.faults.on("ambiguous", session.client_id, instrument.symbol):
+        other = {"conId": instrument.con_id + 1, "primaryExchange": "ARCA", "tradingClass": instrument.symbol}
+        session.say("contractDetails", reqId=asked["reqId"], **{**details, **other})
     return session.say("contractDetailsEnd", reqId=asked["reqId"])
 
 
@@ -79,6 +81,9 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     instrument = brokerage.catalogue.find(asked)
     if instrument is None:
         return session.error(req_id, 200, NO_DEFINITION)
+    if (refused := refusal(session, instrument)) is not None:
+        return session.error(req_id, *refused)
+    delayed = is_delayed(session, instrument)
     if len(session.ticks) >= TICK_LINES_MAX and not asked["snapshot"]:
         return session.error(req_id, 101, "Max number of tickers has been reached")
     session.say(
@@ -88,34 +93,45 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
         bboExchange=BBO_EXCHANGE,
         snapshotPermissions=SNAPSHOT_PERMISSIONS,
     )
-    session.say("marketDataType", reqId=req_id, type=1)
-    _say_known(brokerage, session, req_id, instrument)
+    if delayed:
+        session.error(req_id, 10167, SHOWING_DELAYED)
+    session.say("marketDataType", reqId=req_id, type=3 if delayed else 1)
+    generic = {part.strip() for part in asked["genericTicks"].split(",")}
+    request = TickRequest(req_id, instrument, bool(generic & {"233", "375"}), delayed)
+    _say_known(brokerage, session, request)
     if asked["snapshot"]:
         return session.say("tickSnapshotEnd", reqId=req_id)
-    generic = {part.strip() for part in asked["genericTicks"].split(",")}
-    session.ticks[req_id] = TickRequest(req_id, instrument, rt_volume=bool(generic & {"233", "375"}))
+    session.ticks[req_id] = request
     return None
 
 
-def _say_known(brokerage: Brokerage, session: Session, req_id: int, instrument: Instrument) -> None:
-    board, i = brokerage.board, instrument.index
+def _say_known(brokerage: Brokerage, session: Session, request: TickRequest) -> None:
+    board, i = brokerage.board, request.instrument.index
     for tick, prices, sizes in (
         (BID, board.bid, board.bid_size),
         (ASK, board.ask, board.ask_size),
         (LAST, board.last, board.last_size),
     ):
         if math.isfinite(prices[i]):
-            say_price(session, req_id, tick, float(prices[i]), float(sizes[i]))
+            say_price(session, request, tick, float(prices[i]), float(sizes[i]))
     if math.isfinite(board.last[i]):
-        session.say("tickSize", reqId=req_id, tickType=VOLUME, size=shares(float(board.volume[i])))
+        say_size(session, request, VOLUME, shares(float(board.volume[i])))
     for tick, prices in ((HIGH, board.high), (LOW, board.low), (CLOSE, board.close), (OPEN, board.open)):
         if math.isfinite(prices[i]):
-            say_price(session, req_id, tick, float(prices[i]), 0.0)
+            say_price(session, request, tick, float(prices[i]), 0.0)
 
 
-def say_price(session: Session, req_id: int, tick: int, price: float, size: float) -> None:
-    """A price with its size."""
-    session.say("tickPrice", reqId=req_id, tickType=tick, price=price, size=shares(size, session.version))
+def say_price(session: Session, request: TickRequest, tick: int, price: float, size: float) -> None:
+    """A price with its size; delayed data has tick types of its own."""
+    kind = DELAYED_TICK[tick] if request.delayed else tick
+    volume = shares(size, session.version)
+    session.say("tickPrice", reqId=request.req_id, tickType=kind, price=price, size=volume)
+
+
+def say_size(session: Session, request: TickRequest, tick: int, size: Decimal) -> None:
+    """A size alone."""
+    kind = DELAYED_TICK[tick] if request.delayed else tick
+    session.say("tickSize", reqId=request.req_id, tickType=kind, size=size)
 
 
 def shares(size: float, version: int = 178) -> Decimal:
@@ -142,6 +158,13 @@ def historical(brokerage: Brokerage, session: Session, asked: Values) -> None:
     if instrument is None:
         return session.error(req_id, 200, NO_DEFINITION)
     prefix = "Historical Market Data Service error message:"
+    if session.faults.on("history farm", session.client_id):
+        return session.error(req_id, 162, f"{prefix}HMDS server disconnect occurred.")
+    if session.faults.on("pace", session.client_id):
+        request = tuple(str(value) for name, value in asked.items() if name != "reqId")
+        if broken := session.pace.violation(session.heard_at, instrument.index, request):
+            text = f"{prefix}Historical data request pacing violation: {broken}"
+            return session.error(req_id, 162, text)
     try:
         bars, window = bars_for(brokerage, instrument, asked)
     except ValueError as reason:
@@ -189,6 +212,8 @@ def realtime_bars(brokerage: Brokerage, session: Session, asked: Values) -> None
 
 def say_frame(brokerage: Brokerage, session: Session, frame: Frame) -> None:
     """Ticks of one frame, and the bars it made grow."""
+    if is_mute(session):
+        return
     for request in session.ticks.values():
         _say_ticks(brokerage, session, request, frame)
     for subscription in session.tick_by_tick.values():
@@ -203,14 +228,15 @@ def say_frame(brokerage: Brokerage, session: Session, frame: Frame) -> None:
 def _say_ticks(brokerage: Brokerage, session: Session, request: TickRequest, frame: Frame) -> None:
     i, req_id = request.instrument.index, request.req_id
     for _, bid, ask, bid_size, ask_size in frame.quotes[frame.quotes["instrument"] == i].tolist():
-        say_price(session, req_id, BID, bid, bid_size)
-        say_price(session, req_id, ASK, ask, ask_size)
+        say_price(session, request, BID, bid, bid_size)
+        say_price(session, request, ASK, ask, ask_size)
     for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
         board = brokerage.board
         volume, traded = (shares(float(n), session.version) for n in (board.volume[i], size))
-        session.say("tickString", reqId=req_id, tickType=LAST_TIMESTAMP, value=str(frame.at // NS_PER_SECOND))
-        say_price(session, req_id, LAST, price, size)
-        session.say("tickSize", reqId=req_id, tickType=VOLUME, size=volume)
+        stamp = DELAYED_TICK[LAST_TIMESTAMP] if request.delayed else LAST_TIMESTAMP
+        session.say("tickString", reqId=req_id, tickType=stamp, value=str(frame.at // NS_PER_SECOND))
+        say_price(session, request, LAST, price, size)
+        say_size(session, request, VOLUME, volume)
         if request.rt_volume:
             average = board.value[i] / board.volume[i] if board.volume[i] else price
             text = f"{price};{plain(traded)};{frame.at // NS_PER_MS};{plain(volume)};{average:.6f};true"

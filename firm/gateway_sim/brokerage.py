@@ -6,10 +6,9 @@ the whole durable state: applying it again to a fresh brokerage on the same tape
 
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import NamedTuple, assert_never
 
-from msgspec import Struct
-
+from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
 from firm.domain.session import NS_PER_MS
 from firm.exchange import (
@@ -19,6 +18,7 @@ from firm.exchange import (
     OrderAccepted,
     OrderActivated,
     OrderCancelled,
+    OrderElected,
     OrderExpired,
     OrderFilled,
     OrderModified,
@@ -27,43 +27,21 @@ from firm.exchange import (
     RequestRefused,
     TieredFees,
 )
+from firm.gateway_sim.amendments import amended, standing, told
 from firm.gateway_sim.board import Board
-from firm.gateway_sim.catalogue import Catalogue
+from firm.gateway_sim.catalogue import Catalogue, contract
+from firm.gateway_sim.codec.framing import VERSION_MAX
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.commands import Bust, Cancel, CancelAll, Command, Correct, Lend, Manual, Place, Step
 from firm.gateway_sim.history import Memory
 from firm.gateway_sim.order_reports import OrderReports
-from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error, ticket_of, unsupported
+from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error
+from firm.gateway_sim.tickets import Refusal, check_change, ticket_of
 from firm.gateway_sim.times import local_date
 from firm.tape.tape import Frame, Tape
 
-
-class Step(Struct, frozen=True, tag="step", array_like=True):
-    """Time moves to `at`; with `frame`, the next frame of the tape (which is at `at`) is played."""
-
-    at: int
-    frame: bool
-
-
-class Place(Struct, frozen=True, tag="place", array_like=True):
-    """A client's placeOrder request, as the wire fields of its protocol version."""
-
-    client_id: int
-    version: int
-    fields: list[str]
-
-
-class Cancel(Struct, frozen=True, tag="cancel", array_like=True):
-    """A client's cancelOrder request."""
-
-    client_id: int
-    order_id: int
-
-
-class CancelAll(Struct, frozen=True, tag="cancel_all", array_like=True):
-    """A client's reqGlobalCancel request: every working order, whoever placed it."""
-
-    client_id: int
+MANUAL_CLIENT, MANUAL_ID, LIQUIDATION_ID = 0, 0, -1
 
 
 class DayStart(NamedTuple):
@@ -76,9 +54,6 @@ class DayStart(NamedTuple):
     equity: Decimal
     realized: Decimal
     gains: tuple[Decimal, ...]
-
-
-Command: TypeAlias = Step | Place | Cancel | CancelAll
 
 
 class Brokerage:
@@ -125,20 +100,47 @@ class Brokerage:
         """Carry out the command; the messages it causes, in order."""
         match command:
             case Step(at=at, frame=with_frame):
-                return self._report(self._step(at, with_frame))
-            case Place(client_id=client_id, version=version, fields=fields):
-                return self._place(client_id, PLACE_ORDER.decode(fields, version))
+                said = self._report(self._step(at, with_frame))
+            case Place(client_id=client_id, version=version, fields=fields, twin=twin):
+                said = self._place(client_id, PLACE_ORDER.decode(fields, version), twin=twin)
             case Cancel(client_id=client_id, order_id=order_id):
-                return self._cancel(client_id, order_id)
+                said = self._cancel(client_id, order_id)
             case CancelAll():
                 live = [order.perm_id for order in self.exchange.orders()]
-                return [m for perm_id in live for m in self._report(self.exchange.cancel(perm_id, self.at))]
+                said = [message for perm_id in live for message in self._cancel_live(perm_id)]
+            case Correct(exec_id=exec_id, quantity=quantity, price=price):
+                said = self._amend(exec_id, quantity, price)
+            case Bust(exec_id=exec_id):
+                said = self._amend(exec_id, ZERO, None)
+            case Manual():
+                said = self._manual(command)
+            case Lend(instrument=instrument, quantity=shares):
+                said = self._report(self.exchange.lend(instrument, shares))
             case _ as never:
                 assert_never(never)
+        return said
+
+    def standing(self) -> list[Execution]:
+        """The executions that hold, newest revision each."""
+        return standing(self.executions)
+
+    def execution(self, exec_id: str) -> Execution | None:
+        """The standing execution with this id; None if it was corrected or busted, or never was."""
+        return next((e for e in self.standing() if e.fill.exec_id == exec_id), None)
+
+    def has_live(self, client_id: int, order_id: int) -> bool:
+        """Whether the client's order of this id can still fill."""
+        known = self.orders.get(self._by_client.get((client_id, order_id), 0))
+        return known is not None and known.live
 
     def live_orders(self) -> list[PlacedOrder]:
         """Working orders, oldest first."""
-        return [self.orders[order.perm_id] for order in self.exchange.orders()]
+        orders = []
+        for working in self.exchange.orders():
+            order = self.orders[working.perm_id]
+            order.stop = working.stop
+            orders.append(order)
+        return orders
 
     def realized(self) -> Decimal:
         """Realised P&L of the account since its opening, after commissions."""
@@ -170,21 +172,18 @@ class Brokerage:
         self.board.update(frame)
         return self.exchange.advance(frame)
 
-    def _place(self, client_id: int, values: Values) -> list[Outgoing]:
+    def _place(self, client_id: int, values: Values, *, twin: bool = False) -> list[Outgoing]:
         order_id = values["orderId"] or 0
-        known = self.orders.get(self._by_client.get((client_id, order_id), 0))
-        if objection := self._objection(values, known):
-            return [error(client_id, order_id, *objection)]
-        instrument = self.catalogue.find(values)
-        assert instrument is not None, "objected to above"
-        ticket = ticket_of(values, instrument)
+        known = None if twin else self.orders.get(self._by_client.get((client_id, order_id), 0))
+        try:
+            ticket, instrument = self._understood(client_id, values, known)
+        except Refusal as refusal:
+            return [error(client_id, order_id, refusal.code, str(refusal))]
         if values["whatIf"]:
             draft = PlacedOrder(0, client_id, order_id, instrument, ticket, values, "PreSubmitted")
             return self._reports.what_if(draft, self.exchange.what_if(ticket))
         if known is not None:
-            return self._report(
-                self.exchange.modify(known.perm_id, ticket.quantity, ticket.limit_price, self.at)
-            )
+            return self._modify(known, ticket, values)
         self._placing = PlacedOrder(0, client_id, order_id, instrument, ticket, values, "PreSubmitted")
         before: list[Outgoing] = []
         if self._preset_notice and not values["tif"]:
@@ -194,38 +193,96 @@ class Brokerage:
             before.append(error(client_id, order_id, 2109, text))
         return before + self._report(self.exchange.submit(ticket, self.at))
 
-    def _objection(self, values: Values, known: PlacedOrder | None) -> tuple[int, str] | None:
+    def _understood(
+        self, client_id: int, values: Values, known: PlacedOrder | None
+    ) -> tuple[OrderTicket, Instrument]:
+        """The order that is meant and its contract; raises `Refusal`."""
         order_id = values["orderId"] or 0
         if order_id < 1 or values["account"] not in {"", self.account}:
             what = f"order id {order_id}, account code {values['account']!r}"
-            return 321, f"Error validating request: {what}; ids are 1 or more, the account is {self.account}"
+            text = f"{what}; ids are 1 or more, the account is {self.account}"
+            raise Refusal(321, f"Error validating request: {text}")
         instrument = self.catalogue.find(values)
         if instrument is None:
-            return 200, "No security definition has been found for the request"
-        try:
-            ticket = ticket_of(values, instrument)
-        except ValueError as reason:
-            return 387, str(reason)
-        if odd := unsupported(values):
-            return 201, f"Order rejected - reason: not simulated here: {', '.join(odd)}"
-        return None if known is None or values["whatIf"] else _clash(ticket, known)
+            raise Refusal(200, "No security definition has been found for the request")
+        ticket = ticket_of(values, instrument, self._parent(client_id, values), self.catalogue.find, self.at)
+        if known is not None and not values["whatIf"]:
+            check_change(ticket, values, known)
+        return ticket, instrument
+
+    def _parent(self, client_id: int, values: Values) -> int:
+        """The permanent id of the parent order; 0 without one."""
+        if not values["parentId"]:
+            return 0
+        parent = self.orders.get(self._by_client.get((client_id, values["parentId"]), 0))
+        if parent is None or (not parent.live and parent.status != "Filled"):
+            raise Refusal(10006, f"Missing parent order: {values['parentId']}")
+        return parent.perm_id
+
+    def _modify(self, known: PlacedOrder, ticket: OrderTicket, values: Values) -> list[Outgoing]:
+        working = self.exchange.order(known.perm_id)
+        elected = working is not None and working.elected
+        limit = (
+            working.ticket.limit_price if working and elected and ticket.special.trail else ticket.limit_price
+        )
+        events = self.exchange.modify(known.perm_id, ticket.quantity, limit, self.at, ticket.special)
+        if not any(isinstance(event, RequestRefused) for event in events):
+            known.values = values
+        return self._report(events)
 
     def _cancel(self, client_id: int, order_id: int) -> list[Outgoing]:
-        order = self.orders.get(self._by_client.get((client_id, order_id), 0))
-        if order is None:
+        mine = [o for o in self.orders.values() if (o.client_id, o.order_id) == (client_id, order_id)]
+        if not mine:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
             return [error(client_id, order_id, 10147, text)]
-        if not order.live:
-            text = (
-                f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {order.status}."
-            )
+        live = [o.perm_id for o in mine if o.live]
+        if not live:
+            state = mine[-1].status
+            text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {state}."
             return [error(client_id, order_id, 10148, text)]
-        return self._report(self.exchange.cancel(order.perm_id, self.at))
+        return self._cancel_live(live[-1])
+
+    def _cancel_live(self, perm_id: int) -> list[Outgoing]:
+        if not self.orders[perm_id].live:
+            return []
+        return self._report(self.exchange.cancel(perm_id, self.at))
+
+    def _amend(self, exec_id: str, quantity: Decimal | None, price: Decimal | None) -> list[Outgoing]:
+        execution = self.execution(exec_id)
+        assert execution is not None, f"execution {exec_id} does not stand"
+        fill = execution.fill
+        new = amended(
+            self.exchange,
+            execution,
+            fill.quantity if quantity is None else quantity,
+            fill.price if price is None else price,
+            self.at,
+        )
+        self.executions.append(new)
+        return told(new, self.account)
+
+    def _manual(self, command: Manual) -> list[Outgoing]:
+        instrument = self.catalogue.instruments[command.instrument]
+        asked = {
+            "orderId": LIQUIDATION_ID if command.liquidation else MANUAL_ID,
+            **contract(instrument, "SMART"),
+            "action": command.side,
+            "totalQuantity": command.quantity,
+            "orderType": "MKT",
+            "tif": "DAY",
+        }
+        values = PLACE_ORDER.decode(PLACE_ORDER.encode(VERSION_MAX, asked)[1:], VERSION_MAX)
+        ticket = ticket_of(values, instrument, 0, self.catalogue.find, self.at)
+        draft = PlacedOrder(0, MANUAL_CLIENT, asked["orderId"], instrument, ticket, values, "PreSubmitted")
+        self._placing = draft
+        return self._report(self.exchange.submit(ticket, self.at))
 
     def _report(self, events: list[ExchangeEvent]) -> list[Outgoing]:
         """Take each event into the orders, and say it, before the next one is looked at."""
         messages: list[Outgoing] = []
         for n, event in enumerate(events):
+            if isinstance(event, OrderModified | OrderElected | OrderActivated):
+                self._follow(event.perm_id)
             match event:
                 case OrderAccepted() | OrderRejected():
                     order = self._enter(event)
@@ -239,7 +296,9 @@ class Brokerage:
                     self.executions.append(execution)
                     messages += self._reports.filled(execution)
                 case OrderActivated():
-                    messages += self._reports.activated(self.orders[event.perm_id])
+                    messages += self._reports.activated(self.orders[event.perm_id], event)
+                case OrderElected():
+                    messages += self._reports.elected(self.orders[event.perm_id], event)
                 case OrderModified():
                     messages += self._reports.modified(self.orders[event.perm_id], event)
                 case OrderCancelled() | OrderExpired():
@@ -250,6 +309,13 @@ class Brokerage:
                     assert_never(never)
         return messages
 
+    def _follow(self, perm_id: int) -> None:
+        """Take over the terms the exchange works with now; an order it has not got any more keeps its own."""
+        working = self.exchange.order(perm_id)
+        if working is not None:
+            order = self.orders[perm_id]
+            order.ticket, order.stop = working.ticket, working.stop
+
     def _enter(self, event: OrderAccepted | OrderRejected) -> PlacedOrder:
         order = self._placing
         assert order is not None, "the exchange accepted an order nobody placed"
@@ -258,15 +324,3 @@ class Brokerage:
         self.orders[order.perm_id] = order
         self._by_client[order.client_id, order.order_id] = order.perm_id
         return order
-
-
-def _clash(ticket: OrderTicket, known: PlacedOrder) -> tuple[int, str] | None:
-    """Why `ticket` cannot change the order that already has its id."""
-    if not known.live:
-        return 103, f"Duplicate order id: {known.order_id} is {known.status}"
-    if ticket.order_type is not known.ticket.order_type:
-        return 329, "Order modify failed. Cannot change to the new order type."
-    same = (known.ticket.instrument, known.ticket.side, known.ticket.tif)
-    if (ticket.instrument, ticket.side, ticket.tif) != same:
-        return 105, "Order being modified does not match original order."
-    return None

@@ -1,70 +1,27 @@
 """The control port's language: one JSON object a line in, one out. Pure.
 
-`{"cmd":"step","until":ns or null}`, `{"cmd":"status"}`, `{"cmd":"orders"}`; to make things go wrong `inject`,
-`withhold`, `double`, `cut`. A `client_id` of null means every client.
+The commands are in `control_commands`; `{"cmd":"status"}` is the simplest.
 """
 
 from typing import Any, assert_never
 
 import msgspec
-from msgspec import Struct
 
+from firm.gateway_sim import control_commands as commands
 from firm.gateway_sim.codec.kinds import plain
+from firm.gateway_sim.codec.replies import REPLIES
+from firm.gateway_sim.commands import Bust, Correct, Lend, Manual
+from firm.gateway_sim.control_commands import ControlCommand
 from firm.gateway_sim.gateway import Gateway
-from firm.gateway_sim.session import Session
+from firm.gateway_sim.rights import entitle
+from firm.gateway_sim.session import Cut, Session
 
-
-class StepCommand(Struct, tag_field="cmd", tag="step", frozen=True, forbid_unknown_fields=True):
-    """Move the clock to the next frame, or to `until` (ns UTC) if that is earlier."""
-
-    until: int | None = None
-
-
-class StatusCommand(Struct, tag_field="cmd", tag="status", frozen=True, forbid_unknown_fields=True):
-    """Where things stand."""
-
-
-class OrdersCommand(Struct, tag_field="cmd", tag="orders", frozen=True, forbid_unknown_fields=True):
-    """Every order ever placed, for audits."""
-
-
-class InjectCommand(Struct, tag_field="cmd", tag="inject", frozen=True, forbid_unknown_fields=True):
-    """Say an error or notice (1100, 1102, 2103, 10349, ...) that has no cause here."""
-
-    code: int
-    text: str
-    req_id: int = -1
-    client_id: int | None = None
-
-
-class WithholdCommand(Struct, tag_field="cmd", tag="withhold", frozen=True, forbid_unknown_fields=True):
-    """Do not say these messages (by name, `*` for all) until switched off: a half-open or lossy link."""
-
-    messages: list[str]
-    client_id: int | None = None
-    on: bool = True
-
-
-class DoubleCommand(Struct, tag_field="cmd", tag="double", frozen=True, forbid_unknown_fields=True):
-    """Say these messages twice until switched off."""
-
-    messages: list[str]
-    client_id: int | None = None
-    on: bool = True
-
-
-class CutCommand(Struct, tag_field="cmd", tag="cut", frozen=True, forbid_unknown_fields=True):
-    """Reset the connection."""
-
-    client_id: int | None = None
-
-
-ControlCommand = (
-    StepCommand | StatusCommand | OrdersCommand | InjectCommand | WithholdCommand | DoubleCommand | CutCommand
-)
-
-
+DONE = {"done": True}
 RUNS_BY_ITSELF = "the clock runs by itself; start the gateway with --clock stepped"
+LINK_DOWN = "Connectivity between IB and Trader Workstation has been lost."
+LINK_LOST = "Connectivity between IB and Trader Workstation has been restored - data lost."
+LINK_KEPT = "Connectivity between IB and Trader Workstation has been restored - data maintained."
+STALE = "Failed to request live updates (disconnected)."
 
 
 def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
@@ -74,25 +31,30 @@ def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
     except msgspec.DecodeError as reason:
         return {"error": f'a command such as {{"cmd":"status"}} is needed: {reason}'}
     match command:
-        case StepCommand(until=until):
+        case commands.StepCommand(until=until):
             return _stepped(gateway, until) if stepped else {"error": RUNS_BY_ITSELF}
-        case StatusCommand():
-            return status(gateway)
-        case OrdersCommand():
-            return {"orders": orders(gateway)}
-        case WithholdCommand(messages=messages, client_id=client_id, on=on):
-            gateway.faults.withhold(client_id, messages, on=on)
-        case DoubleCommand(messages=messages, client_id=client_id, on=on):
-            gateway.faults.double(client_id, messages, on=on)
-        case InjectCommand(code=code, text=text, req_id=req_id, client_id=client_id):
-            for session in _sessions(gateway, client_id):
-                session.error(req_id, code, text)
-        case CutCommand(client_id=client_id):
-            for session in _sessions(gateway, client_id):
-                session.cut = True
-        case _ as never:
-            assert_never(never)
-    return {"done": True}
+        case commands.StatusCommand() | commands.OrdersCommand() | commands.ExecutionsCommand():
+            return _looked_at(gateway, command)
+        case (
+            commands.CorrectCommand()
+            | commands.BustCommand()
+            | commands.ManualCommand()
+            | commands.LendCommand()
+        ):
+            return _traded(gateway, command)
+        case _:
+            return _disturbed(gateway, command)
+
+
+def _looked_at(
+    gateway: Gateway,
+    command: commands.StatusCommand | commands.OrdersCommand | commands.ExecutionsCommand,
+) -> dict[str, Any]:
+    if isinstance(command, commands.OrdersCommand):
+        return {"orders": orders(gateway)}
+    if isinstance(command, commands.ExecutionsCommand):
+        return {"executions": executions(gateway)}
+    return status(gateway)
 
 
 def _stepped(gateway: Gateway, until: int | None) -> dict[str, Any]:
@@ -102,7 +64,150 @@ def _stepped(gateway: Gateway, until: int | None) -> dict[str, Any]:
         return {"error": str(reason)}
 
 
-def _sessions(gateway: Gateway, client_id: int | None) -> list[Session]:
+def _traded(
+    gateway: Gateway,
+    command: commands.CorrectCommand | commands.BustCommand | commands.ManualCommand | commands.LendCommand,
+) -> dict[str, Any]:
+    """What changes the account: it is journaled like an order."""
+    brokerage = gateway.brokerage
+    match command:
+        case commands.CorrectCommand(exec_id=exec_id) | commands.BustCommand(exec_id=exec_id):
+            execution = brokerage.execution(exec_id)
+            if execution is None:
+                return {"error": f"no execution {exec_id!r} stands; the command executions lists them"}
+            if execution.order.live and not (isinstance(command, commands.CorrectCommand) and command.price):
+                return {"error": f"the order of {exec_id} still works; only its price can be corrected"}
+        case commands.ManualCommand(symbol=symbol) | commands.LendCommand(symbol=symbol):
+            if symbol not in brokerage.tape.symbols:
+                return {"error": f"no symbol {symbol!r}; there are {', '.join(brokerage.tape.symbols)}"}
+    match command:
+        case commands.CorrectCommand(exec_id=exec_id, quantity=quantity, price=price):
+            gateway.route(Correct(exec_id, quantity, price))
+        case commands.BustCommand(exec_id=exec_id):
+            gateway.route(Bust(exec_id))
+        case commands.ManualCommand(symbol=symbol, side=side, quantity=quantity, liquidation=liquidation):
+            instrument = brokerage.tape.symbols.index(symbol)
+            gateway.route(Manual(instrument, side, quantity, liquidation))
+        case commands.LendCommand(symbol=symbol, quantity=shares):
+            gateway.route(Lend(brokerage.tape.symbols.index(symbol), shares))
+    return DONE
+
+
+def _disturbed(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
+    """What only changes what is heard and said."""
+    faults = gateway.faults
+    match command:
+        case commands.WithholdCommand(client_id=who, messages=names, on=on, times=times):
+            faults.switch("withhold").set(who, names, on=on, times=times)
+        case commands.DoubleCommand(client_id=who, messages=names, on=on, times=times):
+            faults.switch("double").set(who, names, on=on, times=times)
+        case commands.DelayCommand(client_id=who, messages=names, on=on, times=times, ms=ms):
+            faults.switch("delay").set(who, names, on=on, times=times, what=ms)
+        case commands.HoldCommand(client_id=who, messages=names, on=on, times=times, until=until):
+            faults.switch("hold").set(who, names, on=on, times=times, what=until)
+        case commands.ReleaseCommand(client_id=who, order=order):
+            for session in sessions(gateway, who):
+                session.release("", order)
+        case commands.RewriteCommand():
+            return _rewrite(gateway, command)
+        case commands.IgnoreCommand(client_id=who, requests=names, on=on, times=times):
+            faults.switch("ignore").set(who, names, on=on, times=times)
+        case commands.LoseCommand(client_id=who, count=count):
+            faults.switch("lose").set(who, ["placeOrder"], on=True, times=count)
+        case commands.RefuseCancelCommand(client_id=who, times=times):
+            faults.switch("refuse cancel").set(who, ["*"], on=True, times=times)
+        case commands.TwinCommand(client_id=who, times=times):
+            faults.switch("twin").set(who, ["*"], on=True, times=times)
+        case commands.AmbiguousCommand(symbol=symbol, on=on):
+            faults.switch("ambiguous").set(None, [symbol], on=on)
+        case commands.PaceCommand(on=on):
+            faults.switch("pace").set(None, ["*"], on=on)
+        case commands.ClearCommand():
+            _clear(gateway)
+        case _:
+            return _broken(gateway, command)
+    return DONE
+
+
+def _broken(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
+    """What happens to links and data."""
+    match command:
+        case commands.InjectCommand(code=code, text=text, req_id=req_id, client_id=who):
+            for session in sessions(gateway, who):
+                session.error(req_id, code, text)
+        case commands.CutCommand(client_id=who, how=how, after_bytes=after):
+            for session in sessions(gateway, who):
+                session.cut = Cut(how, after)
+        case commands.LinkCommand(client_id=who, up=up, lost=lost):
+            for session in sessions(gateway, who):
+                _link(session, up=up, lost=lost)
+        case commands.FarmCommand(client_id=who, ok=ok, farm=farm, mute=mute):
+            gateway.faults.switch(f"{farm} farm").set(who, ["*"], on=not ok or mute)
+            name = "usfarm" if farm == "market" else "ushmds"
+            code = {"market": 2103, "history": 2105}[farm] + ok
+            what = "Market" if farm == "market" else "HMDS"
+            for session in sessions(gateway, who):
+                session.error(-1, code, f"{what} data farm connection is {'OK' if ok else 'broken'}:{name}")
+        case commands.CompeteCommand(client_id=who, on=on):
+            gateway.faults.switch("compete").set(who, ["*"], on=on)
+            for session in sessions(gateway, who) if on else ():
+                for req_id in session.ticks:
+                    session.error(req_id, 10197, "No market data during competing live session")
+        case commands.EntitleCommand(symbol=symbol, level=level):
+            if symbol not in gateway.brokerage.tape.symbols:
+                return {
+                    "error": f"no symbol {symbol!r}; there are {', '.join(gateway.brokerage.tape.symbols)}"
+                }
+            gateway.faults.entitlements[symbol] = level
+            for session in gateway.sessions:
+                entitle(session, symbol)
+        case commands.StaleCommand(client_id=who):
+            for session in sessions(gateway, who):
+                for req_id in (*session.growing_bars, *session.live_bars):
+                    session.error(req_id, 10182, STALE)
+                session.growing_bars.clear()
+                session.live_bars.clear()
+        case _:
+            assert_never(command)  # type: ignore[arg-type]  # the others were dealt with before
+    return DONE
+
+
+def _link(session: Session, *, up: bool, lost: bool) -> None:
+    session.down = not up
+    if not up:
+        return session.error(-1, 1100, LINK_DOWN)
+    if lost:
+        for requests in (session.ticks, session.tick_by_tick, session.live_bars, session.growing_bars):
+            requests.clear()
+    return session.error(-1, 1101 if lost else 1102, LINK_LOST if lost else LINK_KEPT)
+
+
+def _rewrite(gateway: Gateway, command: commands.RewriteCommand) -> dict[str, Any]:
+    message = REPLIES.get(command.message)
+    if message is None:
+        return {"error": f"no message is called {command.message!r}"}
+    names = message.names()
+    if unknown := sorted(command.values.keys() - names):
+        return {"error": f"{message.name} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}"}
+    try:
+        values = {name: message.read(name, str(value)) for name, value in command.values.items()}
+    except ValueError as reason:
+        return {"error": f"{message.name}: {reason}"}
+    gateway.faults.switch("rewrite").set(
+        command.client_id, [message.name], on=command.on, times=command.times, what=values
+    )
+    return DONE
+
+
+def _clear(gateway: Gateway) -> None:
+    gateway.faults.clear()
+    for session in gateway.sessions:
+        session.down = False
+        session.release("")
+
+
+def sessions(gateway: Gateway, client_id: int | None) -> list[Session]:
+    """The sessions of one client id, or all."""
     return [s for s in gateway.sessions if client_id in {None, s.client_id}]
 
 
@@ -145,13 +250,34 @@ def orders(gateway: Gateway) -> list[dict[str, Any]]:
             "order_ref": order.ticket.ref,
             "symbol": order.instrument.symbol,
             "side": order.ticket.side.value,
-            "type": order.ticket.order_type.value,
-            "tif": order.ticket.tif.value,
+            "type": order.values["orderType"],
+            "tif": order.values["tif"] or order.ticket.tif.value,
             "quantity": plain(order.ticket.quantity),
             "limit_price": None if order.ticket.limit_price is None else plain(order.ticket.limit_price),
             "status": order.status,
+            "live": order.live,
             "filled": plain(order.filled),
             "average_price": plain(order.average),
         }
         for order in gateway.brokerage.orders.values()
+    ]
+
+
+def executions(gateway: Gateway) -> list[dict[str, Any]]:
+    """Every execution that stands (the newest revision of each, busted ones left out)."""
+    return [
+        {
+            "exec_id": fill.exec_id,
+            "perm_id": order.perm_id,
+            "client_id": order.client_id,
+            "order_id": order.order_id,
+            "order_ref": fill.ref,
+            "symbol": order.instrument.symbol,
+            "side": fill.side.value,
+            "quantity": plain(fill.quantity),
+            "price": plain(fill.price),
+            "commission": plain(fill.commission),
+            "at": fill.at,
+        }
+        for order, fill in gateway.brokerage.standing()
     ]

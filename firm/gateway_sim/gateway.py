@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from firm.errors import GatewayProtocol
 from firm.gateway_sim import answers_account, answers_data, answers_orders
-from firm.gateway_sim.brokerage import Brokerage, Cancel, CancelAll, Command, Place, Step
+from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.codec.framing import fields_of
 from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
 from firm.gateway_sim.codec.table import Message, Values
+from firm.gateway_sim.commands import Cancel, CancelAll, Command, Place, Step
 from firm.gateway_sim.faults import Faults
 from firm.gateway_sim.journal import Journal
 from firm.gateway_sim.orders import Outgoing
-from firm.gateway_sim.session import Session
+from firm.gateway_sim.session import Cut, Session
 
 Answer = Callable[[Brokerage, Session, Values], None]
 
@@ -116,6 +117,8 @@ class Gateway:
             return session.error(-1, 320, f"Server error when reading an API client request: {reason}")
         if session.client_id is None and message.id != START_API:
             return session.error(-1, 321, f"Error validating request: {message.name} before startApi")
+        if self.faults.on("ignore", session.client_id, message.name):
+            return None
         return self._answer(session, message, values, fields)
 
     def _answer(self, session: Session, message: Message, values: Values, fields: list[str]) -> None:
@@ -127,21 +130,42 @@ class Gateway:
             case "startApi":
                 self._start(session, values["clientId"])
             case "placeOrder":
-                self._route(Place(client_id, session.version, fields[1:]))
+                self._place(session, values["orderId"] or 0, values, fields[1:])
             case "cancelOrder":
-                self._route(Cancel(client_id, values["orderId"] or 0))
+                self._cancel(session, values["orderId"] or 0)
             case "reqGlobalCancel":
-                self._route(CancelAll(client_id))
+                self.route(CancelAll(client_id))
             case "reqIds":
                 session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
             case "reqManagedAccts":
                 session.say("managedAccounts", accounts=self.brokerage.account)
             case "reqCurrentTime":
                 session.say("currentTime", time=self.brokerage.at // 1_000_000_000)
-            case "reqAutoOpenOrders" | "reqMarketDataType":
+            case "reqMarketDataType":
+                session.market_data_type = values["type"] or 1
+            case "reqAutoOpenOrders":
                 pass
             case _:
                 self._cancel_or_refuse(session, message, values)
+
+    def _place(self, session: Session, order_id: int, values: Values, fields: list[str]) -> None:
+        who = session.client_id
+        assert who is not None, "a client that has started"
+        if self.faults.on("lose", who, "placeOrder"):
+            if self.faults.switch("lose").find(who, "placeOrder") is None:
+                session.cut = Cut("rst", 0)
+            return
+        changes = not values["whatIf"] and self.brokerage.has_live(who, order_id)
+        twin = changes and self.faults.on("twin", who)
+        self.route(Place(who, session.version, fields, twin))
+
+    def _cancel(self, session: Session, order_id: int) -> None:
+        who = session.client_id
+        assert who is not None, "a client that has started"
+        if self.faults.on("refuse cancel", who):
+            text = f"Cancel attempted when order is not in a cancellable state. Order permId = {order_id}"
+            return session.error(order_id, 161, text)
+        return self.route(Cancel(who, order_id))
 
     def _start(self, session: Session, client_id: int | None) -> None:
         if session.client_id is not None or client_id is None or client_id < 0:
@@ -256,7 +280,8 @@ class Gateway:
         self._ordered = self._ordered or bool(messages) or not isinstance(command, Step)
         return messages
 
-    def _route(self, command: Command) -> None:
+    def route(self, command: Command) -> None:
+        """Carry out a command and tell everyone concerned."""
         self._deliver(self._apply(command), account_due=False)
 
     def _deliver(self, messages: list[Outgoing], *, account_due: bool) -> None:

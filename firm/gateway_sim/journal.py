@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct
 
 from firm.errors import StoreError, StoreLocked
-from firm.gateway_sim.brokerage import Command
+from firm.gateway_sim.commands import Command
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Header(Struct, frozen=True):

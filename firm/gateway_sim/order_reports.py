@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from firm.exchange import (
     MarginEffect,
     OrderAccepted,
+    OrderActivated,
     OrderCancelled,
+    OrderElected,
     OrderExpired,
     OrderModified,
     OrderRejected,
@@ -29,6 +31,9 @@ from firm.gateway_sim.orders import (
     order_status,
 )
 from firm.gateway_sim.times import ZONE_NAME, local
+
+SAID = {"child": "child", "trigger": "trigger", "locate": "locate"}  # what whyHeld has a word for
+LOCATING = "Order held while securities are located."
 
 
 class OrderReports:
@@ -50,20 +55,31 @@ class OrderReports:
             order.completed_status = f"Rejected: {event.reason}"
             text = f"Order rejected - reason:{event.reason}"
             return [*self._stated(order), self._error(order, event.code, text)]
-        order.status = "PreSubmitted" if event.held or filling else "Submitted"
+        order.status = "PreSubmitted" if event.held or event.waits or filling else "Submitted"
+        order.why_held = SAID.get(event.waits, "")
         stated = self._stated(order)
+        if event.waits == "locate":
+            stated.append(self._error(order, 404, LOCATING))
         return [*stated, self._held_notice(order, opens_at)] if event.held else stated
 
-    def activated(self, order: PlacedOrder) -> list[Outgoing]:
-        """A held order has entered the session."""
-        order.status = "Submitted"
+    def activated(self, order: PlacedOrder, event: OrderActivated) -> list[Outgoing]:
+        """What kept the order waiting does no more; it works, or waits for the next thing."""
+        order.why_held = SAID.get(event.waits, "")
+        order.status = "PreSubmitted" if event.waits else "Submitted"
+        return self._stated(order)
+
+    def elected(self, order: PlacedOrder, event: OrderElected) -> list[Outgoing]:
+        """The stop was reached: the order works."""
+        order.why_held, order.status = "", "Submitted"
+        order.ticket = replace(order.ticket, limit_price=event.limit_price)
         return self._stated(order)
 
     def modified(self, order: PlacedOrder, event: OrderModified) -> list[Outgoing]:
         """New terms: the modification number in openOrder goes up, the permId stays."""
         order.ticket = replace(order.ticket, quantity=event.quantity, limit_price=event.limit_price)
         order.modifications += 1
-        order.status = "PreSubmitted" if event.held else "Submitted"
+        order.status = "PreSubmitted" if event.held or event.waits else "Submitted"
+        order.why_held = SAID.get(event.waits, "")
         return self._stated(order)
 
     def filled(self, execution: Execution) -> list[Outgoing]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from firm.domain.instrument import Instrument
-from firm.domain.order import OrderType, Side, TimeInForce
+from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.exchange import OrderFilled, OrderTicket
 from firm.gateway_sim.catalogue import FILL_VENUE, contract
@@ -40,6 +40,8 @@ class PlacedOrder(Struct):
     modifications: int = 0
     completed_at: int | None = None
     completed_status: str = ""
+    why_held: str = ""
+    stop: Decimal | None = None
 
     @property
     def live(self) -> bool:
@@ -54,60 +56,6 @@ class Execution(NamedTuple):
     fill: OrderFilled
 
 
-# Attributes that change how an order trades, and that the simulated exchange does not know. An order that
-# asks for one is refused: trading it as a plain order would be a lie.
-UNSUPPORTED: dict[str, tuple[object, ...]] = {
-    "parentId": (0, None),
-    "transmit": (True,),
-    "ocaGroup": ("",),
-    "goodAfterTime": ("",),
-    "goodTillDate": ("",),
-    "displaySize": (0, None),
-    "hidden": (False,),
-    "allOrNone": (False,),
-    "minQty": (0, None),
-    "algoStrategy": ("",),
-    "conditions": ([], None),
-    "hedgeType": ("",),
-    "deltaNeutralContract": (False,),
-    "deltaNeutralOrderType": ("", "None"),
-    "discretionaryAmt": (0.0, None),
-    "scalePriceIncrement": (0.0, None),
-    "adjustedOrderType": ("", "None"),
-    "cashQty": (0.0, None),
-    "activeStartTime": ("",),
-    "faGroup": ("",),
-    "modelCode": ("",),
-}
-
-
-def unsupported(values: Values) -> list[str]:
-    """The attributes of a placeOrder request that this gateway cannot honour."""
-    return [name for name, plain in UNSUPPORTED.items() if values.get(name, plain[0]) not in plain]
-
-
-def ticket_of(values: Values, instrument: Instrument) -> OrderTicket:
-    """The exchange's order; ValueError with the gateway's words for kinds of order it has not got."""
-    if values["orderType"] not in set(OrderType):
-        raise ValueError(f"Unsupported order type for this exchange and security type: {values['orderType']}")
-    tif = values["tif"] or TimeInForce.DAY.value
-    if tif not in set(TimeInForce):
-        raise ValueError(f"Invalid time in force: {tif}; this gateway knows {', '.join(TimeInForce)}")
-    if values["action"] not in set(Side):
-        raise ValueError(f"Invalid side: {values['action']}")
-    order_type = OrderType(values["orderType"])
-    limit = values["lmtPrice"]
-    return OrderTicket(
-        instrument=instrument.index,
-        side=Side(values["action"]),
-        quantity=values["totalQuantity"] or ZERO,
-        order_type=order_type,
-        limit_price=(limit or ZERO) if order_type is OrderType.LIMIT else None,
-        tif=TimeInForce(tif),
-        ref=values["orderRef"],
-    )
-
-
 def open_order(order: PlacedOrder, account: str, status: str | None = None) -> Outgoing:
     """The order as it stands, `status` instead of its own if given."""
     values = {
@@ -117,30 +65,42 @@ def open_order(order: PlacedOrder, account: str, status: str | None = None) -> O
         "sharesAllocation": f"{order.perm_id}.{order.modifications}/{account}/100",
         "right": "?",
         "status": status or order.status,
+        "parentId": order.values["parentId"] or 0,
+        "hidden": False,
     }
-    if order.ticket.limit_price is not None and order.ticket.side is Side.BUY:
+    limit = order.ticket.limit_price
+    if order.stop is not None and order.ticket.special.trail is not None:
+        values["trailStopPrice"] = values["adjustedTrailStopPrice"] = float(order.stop)
+    elif limit is not None and order.ticket.side is Side.BUY:
         # Recorded: real gateways fill this in on plain limit buys, one above the limit.
-        values["trailStopPrice"] = values["adjustedTrailStopPrice"] = float(order.ticket.limit_price + 1)
+        values["trailStopPrice"] = values["adjustedTrailStopPrice"] = float(limit + 1)
     return Outgoing(order.client_id, "openOrder", values)
 
 
+ECHOED = (
+    *("openClose", "origin", "outsideRth", "triggerMethod", "ocaGroup", "goodAfterTime", "goodTillDate"),
+    *("allOrNone", "trailingPercent", "lmtPriceOffset", "algoStrategy", "algoParams", "conditions"),
+    *("conditionsIgnoreRth", "conditionsCancelOrder"),
+)
+
+
 def _terms(order: PlacedOrder, account: str) -> Values:
-    ticket = order.ticket
+    """What the order asks for, as both long replies have it."""
+    ticket, asked = order.ticket, order.values
     return {
-        **contract(order.instrument, order.values["exchange"] or "SMART"),
+        **{name: asked[name] for name in ECHOED if name in asked},
+        **contract(order.instrument, asked["exchange"] or "SMART"),
         "action": ticket.side.value,
         "totalQuantity": ticket.quantity,
-        "orderType": ticket.order_type.value,
+        "orderType": asked["orderType"],
         "lmtPrice": ticket.limit_price or ZERO,
-        "auxPrice": ZERO,
-        "tif": ticket.tif.value,
+        "auxPrice": asked["auxPrice"] or ZERO,
+        "tif": asked["tif"] or ticket.tif.value,
         "account": account,
-        "openClose": order.values["openClose"],
-        "origin": order.values["origin"],
         "orderRef": ticket.ref,
         "permId": order.perm_id,
-        "outsideRth": order.values["outsideRth"],
-        "triggerMethod": order.values["triggerMethod"],
+        "displaySize": asked["displaySize"] or None,
+        "ocaType": ticket.special.oca_type or 3,
     }
 
 
@@ -154,8 +114,10 @@ def order_status(order: PlacedOrder, status: str | None = None) -> Outgoing:
         "remaining": ZERO if done and order.status == "Inactive" else order.ticket.quantity - order.filled,
         "avgFillPrice": order.average,
         "permId": order.perm_id,
+        "parentId": order.values["parentId"] or 0,
         "lastFillPrice": order.last_price,
         "clientId": order.client_id,
+        "whyHeld": order.why_held if order.live else "",
     }
     return Outgoing(order.client_id, "orderStatus", values)
 
@@ -191,6 +153,7 @@ def exec_details(execution: Execution, account: str, req_id: int = -1) -> Values
         "price": fill.price,
         "permId": order.perm_id,
         "clientId": order.client_id,
+        "liquidation": int(order.order_id < 0),
         "cumQty": fill.cumulative,
         "avgPrice": round(fill.average_price, 8),
         "orderRef": fill.ref,

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -23,6 +25,8 @@ DRAIN_SECONDS = 5.0
 HANDSHAKE_SECONDS = 30.0
 CONTROL_LINE_MAX = 65_536
 MESSAGES_PER_SECOND_MAX = 50
+PACE_STRIKES = 3
+NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Server:
@@ -107,11 +111,14 @@ class Server:
                         if session is None:
                             return
                         continue
-                    if not self._paced(session, recent):
-                        continue
-                    self.gateway.receive(session, payload)
                     if session.closing:
                         break
+                    if not self._paced(session, recent):
+                        continue
+                    if session.silent or (session.cut is not None and session.cut.after <= 0):
+                        continue
+                    session.heard_at = recent[-1]
+                    self.gateway.receive(session, payload)
                 await self._flush()
                 if session is not None and session.closing:
                     return
@@ -141,8 +148,12 @@ class Server:
         if len(recent) <= MESSAGES_PER_SECOND_MAX:
             return True
         self.gateway.over_pace += 1
-        if not self._pacing:
+        strict = self.gateway.faults.on("pace", session.client_id)
+        if not self._pacing and not strict:
             return True
+        if strict:
+            session.paced += 1
+            session.closing = session.paced >= PACE_STRIKES
         rate = f"max={MESSAGES_PER_SECOND_MAX} rec={len(recent)}"
         session.error(-1, 100, f"Max rate of messages per second has been exceeded:{rate}")
         return False
@@ -152,11 +163,9 @@ class Server:
         self.gateway.commit()
         waiting = []
         for session, writer in list(self._writers.items()):
-            if session.out:
-                writer.write(bytes(session.out))
-                session.out.clear()
-            if session.cut:
-                writer.transport.abort()
+            self._write(session, writer)
+            if session.cut is not None and session.cut.after <= 0:
+                self._break(session, writer)
                 continue
             if writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
                 LOG.warning("client %s does not read; its connection is dropped", session.client_id)
@@ -165,6 +174,38 @@ class Server:
                 waiting.append(writer)
         for writer in waiting:
             await self._drained(writer)
+
+    def _write(self, session: Session, writer: asyncio.StreamWriter) -> None:
+        """Hand what is queued to the network, up to the byte where the connection is to break."""
+        for delay_ms, late in session.delayed:
+            asyncio.get_running_loop().call_later(delay_ms / 1000, self._say_late, session, late)
+        session.delayed.clear()
+        data = b"" if session.silent else bytes(session.out)
+        session.out.clear()
+        if session.cut is not None:
+            data = data[: session.cut.after]
+            session.cut = session.cut._replace(after=session.cut.after - len(data))
+        if data:
+            writer.write(data)
+
+    def _say_late(self, session: Session, data: bytes) -> None:
+        writer = self._writers.get(session)
+        if writer is not None and not session.silent and not writer.is_closing():
+            writer.write(data)
+
+    def _break(self, session: Session, writer: asyncio.StreamWriter) -> None:
+        assert session.cut is not None, "told to break"
+        how, session.cut = session.cut.how, None
+        if how == "silent":
+            session.silent = True
+        elif how == "fin":
+            session.closing = True
+            writer.close()
+        else:
+            session.closing = True
+            connection: socket.socket = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            writer.transport.abort()
 
     async def _drained(self, writer: asyncio.StreamWriter) -> None:
         try:

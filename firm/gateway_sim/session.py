@@ -8,6 +8,7 @@ from firm.gateway_sim.codec.framing import frame
 from firm.gateway_sim.codec.replies import REPLIES
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.faults import Faults
+from firm.gateway_sim.pacing import HistoryPace
 from firm.gateway_sim.times import execution_time
 
 
@@ -17,6 +18,7 @@ class TickRequest(NamedTuple):
     req_id: int
     instrument: Instrument
     rt_volume: bool
+    delayed: bool = False
 
 
 class TickByTick(NamedTuple):
@@ -35,15 +37,33 @@ class BarRequest(NamedTuple):
     asked: Values
 
 
+class Cut(NamedTuple):
+    """How a connection is to break: `rst`, `fin` or `silent` (half-open), once `after` more bytes are out."""
+
+    how: str
+    after: int
+
+
 class Session:
-    """State of one connection after the version was agreed; `client_id` is None before startApi."""
+    """State of one connection after the version was agreed; `client_id` is None before startApi.
+
+    `down` means that the link behind the gateway is: nothing but notices is said. `silent` is a half-open
+    connection. `kept` and `delayed` hold what faults keep back. `heard_at` is when the request at hand came
+    (real seconds), for the pacing of history.
+    """
 
     def __init__(self, version: int, faults: Faults) -> None:
         self.version = version
-        self._faults = faults
+        self.faults = faults
+        self.market_data_type = 1
+        self.paced = 0
+        self.pace, self.heard_at = HistoryPace(), 0.0
         self.client_id: int | None = None
         self.out = bytearray()
-        self.closing = self.cut = False
+        self.closing = self.down = self.silent = False
+        self.cut: Cut | None = None
+        self.kept: list[tuple[str, bytes]] = []
+        self.delayed: list[tuple[int, bytes]] = []
         self.ticks: dict[int, TickRequest] = {}
         self.tick_by_tick: dict[int, TickByTick] = {}
         self.live_bars: dict[int, BarRequest] = {}
@@ -60,9 +80,27 @@ class Session:
         """Queue a message for the client."""
         if message == "execDetails":
             values["time"] = execution_time(values["at"], self.version)
-        times = self._faults.times(self.client_id, message)
-        if times:
-            self.out += frame(REPLIES[message].encode(self.version, values)) * times
+        if self.down and not (message == "error" and values["reqId"] == -1):
+            return
+        fate = self.faults.fate(self.client_id, message)
+        if not fate.times:
+            return
+        said = self.faults.rewritten(self.client_id, message, values)
+        data = frame(REPLIES[message].encode(self.version, said)) * fate.times
+        if fate.kept_until is not None:
+            self.kept.append((fate.kept_until, data))
+        elif fate.delay_ms:
+            self.delayed.append((fate.delay_ms, data))
+        else:
+            self.out += data
+        if self.kept:
+            self.release(message)
+
+    def release(self, after: str, order: str = "same") -> None:
+        """Say what was kept back until `after` (the name of a message, or empty: by command)."""
+        due = [data for until, data in self.kept if until == after]
+        self.kept = [(until, data) for until, data in self.kept if until != after]
+        self.out += b"".join(reversed(due) if order == "reverse" else due)
 
     def error(self, req_id: int, code: int, text: str) -> None:
         """Queue an error about a request or order, or (-1) about the session."""

@@ -35,6 +35,17 @@ def bar_time(at: int, *, daily: bool, format_date: int) -> str:
     return execution_time(at, 174)
 
 
+def parse_moment(text: str, at: int) -> int:
+    """Like `parse_time`, and `09:30:00 US/Eastern` for that time on the exchange's day of `at`.
+
+    >>> parse_moment("09:30:00 US/Eastern", parse_time("20240102")) == parse_time("20240102-14:30:00")
+    True
+    """
+    if ":" in text.split(" ", maxsplit=1)[0] and "-" not in text:
+        return parse_time(f"{local(at):%Y%m%d} {text}")
+    return parse_time(text)
+
+
 def parse_time(text: str) -> int:
     """Nanoseconds UTC of a time as clients write it; ValueError says what was expected.
 

@@ -181,6 +181,11 @@ def _risk(status: StatusView) -> Component:
             f"VaR was not measured at the last {status.decisions_without_risk} decisions; look whether prices"
             " of all positions and enough history are there",
         )
+    if status.risk_unknown:
+        return Component(
+            "degraded",
+            f"limits that lack an input let no new risk pass: {'; '.join(status.risk_unknown)}",
+        )
     return Component("ok", "VaR was measured at the last decision")
 
 

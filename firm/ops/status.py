@@ -25,7 +25,7 @@ class StatusView:
     """The state after entry `seq`; None always means: not known.
 
     `at` and `quoted_at` are log times (ns UTC) of the last cycle and the last quote. `breaks` is None until
-    the present connection has been reconciled. `barrier`: (answered, expected) at the last decision.
+    the present connection has been reconciled. `risk_unknown` says what limits lacked at the last decision. `barrier`: (answered, expected) at the last decision.
     """
 
     seq: int = 0
@@ -38,6 +38,7 @@ class StatusView:
     risk_fed: bool = False
     risk_failed: str | None = None
     decisions_without_risk: int = 0
+    risk_unknown: tuple[str, ...] = ()
     halted: str | None = None
     poisoned: tuple[tuple[str, int], ...] = ()
     barrier: tuple[int, int] | None = None
@@ -54,6 +55,7 @@ class Status:
         self._account = self._disconnect_reason = ""
         self._breaks: tuple[str, ...] | None = None
         self._risk_fed, self._risk_failed = False, ""
+        self._risk_unknown: tuple[str, ...] = ()
         self._deciding, self._measured, self._without = False, False, 0
         self._halted: str | None = None
         self._poisoned: dict[str, int] = {}
@@ -80,7 +82,8 @@ class Status:
             case RiskRunCompleted():
                 self._risk_failed = ""
                 self._feed()
-            case RiskMeasured():
+            case RiskMeasured(unknown=unknown):
+                self._risk_unknown = unknown
                 self._feed()
             case RiskRunFailed(reason=reason):
                 self._risk_failed = reason or "no reason given"
@@ -120,6 +123,7 @@ class Status:
             self._risk_fed,
             self._risk_failed or None,
             self._without,
+            self._risk_unknown,
             self._halted,
             tuple(sorted(self._poisoned.items())),
             self._barrier,

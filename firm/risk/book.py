@@ -1,4 +1,4 @@
-"""What risk measures against: positions, own open approvals, marks. Only here does Decimal become float."""
+"""What risk measures against: positions, own open approvals, marks, and what was measured once a decision."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.domain.position import ZERO
-from firm.events.orders import OrderFilled, Proposed
+from firm.events.orders import Approved, OrderFilled, Proposed
 from firm.events.risk import BookMarked
-from firm.risk.history import ReturnHistory
-from firm.risk.var_calculator import VarEs
+from firm.risk.margin_view import BrokerMargin
+from firm.risk.measures import Measures, MovingBook
 
 
 @dataclass(slots=True)
@@ -40,9 +40,10 @@ class Approval:
 class Book:
     """The state the limits look at; kept by the risk agent.
 
-    `mark`, `history` and `monte_carlo` are those of the present decision; where one is None the field beside
-    it says why. `broker` says why the broker's side cannot be trusted (None: it can), `breaks` where it
-    disagrees with the ledger, and `broker_holds` what it then said it holds.
+    `mark`, `measures` and `simulated` (the Monte Carlo scenarios) are those of the present decision; where
+    one is None the field beside it says why. `broker` says why the broker's side cannot be trusted (None: it
+    can), `breaks` where it disagrees with the ledger, and `broker_holds` what it then said it holds.
+    `account` is the broker's last word on margin.
     """
 
     instruments: tuple[Instrument, ...] = ()
@@ -51,18 +52,24 @@ class Book:
     aborted: dict[int, Approval] = field(default_factory=dict)
     children: dict[int, int] = field(default_factory=dict)
     mark: BookMarked | None = None
-    history: ReturnHistory | None = None
-    no_history: str = "no decision has been heard yet"
-    monte_carlo: VarEs | None = None
-    no_monte_carlo: str = "no decision has been heard yet"
+    marked_at: int = 0
+    measures: Measures | None = None
+    no_measures: str = "no decision has been heard yet"
+    simulated: MovingBook | None = None
+    no_simulated: str = "no decision has been heard yet"
+    account: BrokerMargin | None = None
     halted: str | None = None
     broker: str | None = "never reconciled since the start"
     breaks: tuple[str, ...] = ()
     broker_holds: dict[int, Decimal] = field(default_factory=dict)
 
-    def approve(self, order_seq: int, order: Proposed) -> None:
+    def approve(self, order_seq: int, order: Proposed | Approved) -> None:
         """From now on the order counts as exposure."""
         self.approvals[order_seq] = Approval(order.instrument, order.side, order.quantity)
+
+    def knows(self, order_seq: int) -> bool:
+        """Whether the order is already counted, or set aside with its cycle."""
+        return order_seq in self.approvals or order_seq in self.aborted
 
     def submitted(self, child_seq: int, order_seq: int) -> None:
         """A part of the order is on its way to the broker under this name, even if its cycle was aborted."""
@@ -138,32 +145,29 @@ class Book:
         assert self.mark is not None, "a value was asked for without a mark"
         return float(self.mark.prices[instrument] * self.instruments[instrument].multiplier)
 
-    def exposures(self, order: Proposed | None = None) -> NDArray[np.float64]:
-        """Signed market values float64[n] of the positions; with `order`, as if it and all approved fill."""
+    def positions(self) -> NDArray[np.float64]:
+        """Signed units float64[n] held now."""
+        return self._vector(self.held)
+
+    def expected(self) -> NDArray[np.float64]:
+        """Signed units float64[n] held if everything approved fills."""
         quantities = dict(self.held)
-        if order is not None:
-            changes = [(a.instrument, a.side, a.remaining) for a in self.approvals.values()]
-            for instrument, side, quantity in [*changes, (order.instrument, order.side, order.quantity)]:
-                quantities[instrument] = quantities.get(instrument, ZERO) + side.sign * quantity
-        values = np.zeros(len(self.instruments))
-        for instrument, quantity in quantities.items():
-            if quantity != 0:
-                values[instrument] = float(quantity) * self.unit_value(instrument)
-        return values
+        for approval in self.approvals.values():
+            change = approval.side.sign * approval.remaining
+            quantities[approval.instrument] = quantities.get(approval.instrument, ZERO) + change
+        return self._vector(quantities)
 
-    def worst_gross(self, order: Proposed) -> float:
-        """Gross exposure if, of the approved orders and this one, just those fill that make it largest.
-
-        An upper bound for whatever part of them is filled.
-        """
-        up, down = dict(self.held), dict(self.held)
+    def extremes(self, order: Proposed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The least and the most units float64[n] held, whatever fills of what is approved and this order."""
+        low, high = dict(self.held), dict(self.held)
         waiting = [(a.instrument, a.side, a.remaining) for a in self.approvals.values()]
         for instrument, side, quantity in [*waiting, (order.instrument, order.side, order.quantity)]:
-            extreme = up if side is Side.BUY else down
+            extreme = high if side is Side.BUY else low
             extreme[instrument] = extreme.get(instrument, ZERO) + side.sign * quantity
-        total = 0.0
-        for i in range(len(self.instruments)):
-            largest = max(abs(up.get(i, ZERO)), abs(down.get(i, ZERO)))
-            if largest != 0:
-                total += float(largest) * self.unit_value(i)
-        return total
+        return self._vector(low), self._vector(high)
+
+    def _vector(self, quantities: dict[int, Decimal]) -> NDArray[np.float64]:
+        values = np.zeros(len(self.instruments))
+        for instrument, quantity in quantities.items():
+            values[instrument] = float(quantity)
+        return values

@@ -6,8 +6,8 @@ are the figures. An order that can only reduce its position passes the second ti
 broken already: the way out of a bad book must stay open.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from math import isfinite
 from typing import ClassVar, Final, Protocol
 
@@ -17,13 +17,28 @@ from firm import config
 from firm.domain.position import ZERO
 from firm.events.orders import Proposed
 from firm.risk.book import Book
-from firm.risk.history import ReturnHistory
+from firm.risk.figures import (
+    DaysToLiquidate,
+    FactorLoss,
+    Figure,
+    Leverage,
+    MarginHeadroom,
+    NetLeverage,
+    PortfolioEs,
+    PortfolioVar,
+    PositionVar,
+    PositionWeight,
+    SectorWeight,
+    Sensitivity,
+    StressLoss,
+)
+from firm.risk.would_be import WouldBe
 
 MAGNITUDE: Final = 15
 """A quantity of 1e16 units or more is a mistake, not an order."""
 
 
-class Limit(Protocol):
+class Rule(Protocol):
     """One rule. `name` is what a refusal is filed under."""
 
     name: ClassVar[str]
@@ -38,7 +53,7 @@ class OrderShape:
     name: ClassVar[str] = "order"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         if not 0 <= order.instrument < len(book.instruments):
             return f"order: instrument {order.instrument} is not one of the {len(book.instruments)} resolved"
         if not (order.quantity.is_finite() and order.quantity > 0 and order.quantity.adjusted() <= MAGNITUDE):
@@ -52,7 +67,7 @@ class TradingHalt:
     name: ClassVar[str] = "halted"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         del order
         return None if book.halted is None else f"trading is halted: {book.halted}"
 
@@ -63,7 +78,7 @@ class BrokerLink:
     name: ClassVar[str] = "broker"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         del order
         return None if book.broker is None else f"broker: positions are not known: {book.broker}"
 
@@ -74,7 +89,7 @@ class Breaks:
     name: ClassVar[str] = "reconciliation"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         del order
         if not book.breaks:
             return None
@@ -89,7 +104,7 @@ class Marks:
     name: ClassVar[str] = "marks"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         if book.mark is None:
             return (
                 "marks: the book was not marked at this decision: cash or the price of a position is unknown"
@@ -103,17 +118,17 @@ class Marks:
         return None
 
 
-class History:
-    """There are enough returns of everything held, approved and ordered."""
+class Measurable:
+    """Everything held, approved and ordered has enough returns and a value."""
 
     name: ClassVar[str] = "history"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
-        if book.history is None:
-            return f"history: {book.no_history}"
+        """See Rule."""
+        if book.measures is None:
+            return f"history: {book.no_measures}"
         for instrument in book.at_risk(order):
-            if not book.history.measured[instrument]:
+            if not book.measures.valued[instrument]:
                 return f"history: {book.instruments[instrument].symbol} has too few returns to be measured"
         return None
 
@@ -124,104 +139,19 @@ class MonteCarlo:
     name: ClassVar[str] = "monte_carlo"
 
     def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
+        """See Rule."""
         del order
-        return None if book.monte_carlo is not None else f"monte carlo: {book.no_monte_carlo}"
-
-
-class PositionWeight:
-    """One position is worth at most `limit` times equity."""
-
-    name: ClassVar[str] = "position_weight"
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-
-    def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
-        quantity = book.worst_quantity(order)
-        weight = abs(_value(quantity, order.instrument, book)) / book.equity()
-        if weight <= self._limit:
-            return None
-        return (
-            f"position weight: would hold {quantity} {book.instruments[order.instrument].symbol}, "
-            f"{weight:.6f} of equity, limit is {self._limit}"
-        )
-
-
-class PositionVar:
-    """One position alone does not lose more than `limit` at the confidence, historical or parametric."""
-
-    name: ClassVar[str] = "position_var"
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-
-    def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
-        quantity = book.worst_quantity(order)
-        value = _value(quantity, order.instrument, book)
-        var = _history(book).position_var(order.instrument, value)
-        if var <= self._limit:
-            return None
-        return (
-            f"position VaR: would hold {quantity} {book.instruments[order.instrument].symbol} with a VaR of "
-            f"{var:.2f}, limit is {self._limit:.2f}"
-        )
-
-
-class Leverage:
-    """Gross exposure over equity is at most `limit`, whichever of the approved orders fill."""
-
-    name: ClassVar[str] = "leverage"
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-
-    def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
-        gross, equity = book.worst_gross(order), book.equity()
-        if gross / equity <= self._limit:
-            return None
-        return (
-            f"leverage: gross exposure would be {gross:.2f}, {gross / equity:.6f} times the equity of "
-            f"{equity:.2f}, limit is {self._limit}"
-        )
-
-
-class PortfolioVar:
-    """The book does not lose more than `limit` at the confidence, by the worst of three measures.
-
-    Historical and parametric VaR are those of the book with all approved orders and this one filled; Monte
-    Carlo VaR is that of the book before the cycle's orders.
-    """
-
-    name: ClassVar[str] = "portfolio_var"
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-
-    def objection(self, order: Proposed, book: Book) -> str | None:
-        """See Limit."""
-        assert book.monte_carlo is not None, "portfolio VaR was asked for without a Monte Carlo run"
-        history, exposures = _history(book), book.exposures(order)
-        for what, var in (
-            ("Monte Carlo VaR of the book now is", book.monte_carlo.var),
-            ("historical VaR would be", history.historical(exposures).var),
-            ("parametric VaR would be", history.parametric(exposures).var),
-        ):
-            if not var <= self._limit:
-                return f"portfolio VaR: {what} {var:.2f}, limit is {self._limit:.2f}"
-        return None
+        return None if book.simulated is not None else f"monte carlo: {book.no_simulated}"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The firm's rules in their three tiers, each asked in the order given."""
 
-    always: tuple[Limit, ...]
-    inputs: tuple[Limit, ...]
-    figures: tuple[Limit, ...]
+    always: tuple[Rule, ...]
+    inputs: tuple[Rule, ...]
+    figures: tuple[Figure, ...]
+    var: config.Var
 
     def objection(self, order: Proposed, book: Book) -> tuple[str, str] | None:
         """The name of the first rule that objects, and its reason; None if the order may pass."""
@@ -232,32 +162,47 @@ class Limits:
         for rule in self.inputs:
             if reason := rule.objection(order, book):
                 return None if reduces else (rule.name, reason)
-        for rule in self.figures:
-            if reason := rule.objection(order, book):
-                broken_already = rule.objection(replace(order, quantity=ZERO), book) is not None
+        would, as_it_is = self._would(book, order), self._would(book, replace(order, quantity=ZERO))
+        for figure in self.figures:
+            if reason := figure.objection(would):
+                broken_already = figure.objection(as_it_is) is not None
                 if not (reduces and broken_already):
-                    return rule.name, reason
+                    return figure.name, reason
         return None
 
+    def unknown(self, book: Book) -> tuple[str, ...]:
+        """What the figures lack, one sentence for each that cannot be measured."""
+        return tuple(reason for figure in self.figures if (reason := figure.missing(book)) is not None)
 
-def limits(settings: config.Risk) -> Limits:
-    """The firm's rules with the configured figures."""
+    def _would(self, book: Book, order: Proposed) -> WouldBe:
+        return WouldBe(book, order, self.var.confidence, self.var.es_confidence, self.var.horizon_bars)
+
+
+def limits(settings: config.Risk, reference: Mapping[str, config.Reference]) -> Limits:
+    """The firm's rules with the configured figures; `reference` by symbol."""
+    greeks = settings.greeks
     return Limits(
         always=(OrderShape(), TradingHalt(), BrokerLink()),
-        inputs=(Breaks(), Marks(), History(), MonteCarlo()),
+        inputs=(Breaks(), Marks(), Measurable(), MonteCarlo()),
         figures=(
             PositionWeight(settings.max_position_weight),
+            DaysToLiquidate(
+                settings.liquidity, {name: known.average_daily_volume for name, known in reference.items()}
+            ),
             PositionVar(settings.max_position_var),
             Leverage(settings.max_leverage),
+            NetLeverage(settings.max_net_leverage),
+            SectorWeight(
+                settings.max_sector_weight, {name: known.sector for name, known in reference.items()}
+            ),
+            FactorLoss(settings.max_factor_loss),
             PortfolioVar(settings.max_portfolio_var),
+            PortfolioEs(settings.max_portfolio_es),
+            Sensitivity("delta", greeks.max_delta),
+            Sensitivity("gamma", greeks.max_gamma),
+            Sensitivity("vega", greeks.max_vega),
+            StressLoss(settings.stress.max_loss),
+            MarginHeadroom(settings.margin),
         ),
+        var=settings.var,
     )
-
-
-def _history(book: Book) -> ReturnHistory:
-    assert book.history is not None, "VaR was asked for without a history"
-    return book.history
-
-
-def _value(quantity: Decimal, instrument: int, book: Book) -> float:
-    return float(quantity) * book.unit_value(instrument)

@@ -11,6 +11,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
+from firm.risk_kernels.contracts import Contracts, FactorLaw, Payoff, linear_contracts
 from firm.risk_kernels.montecarlo import scenario_columns, scenario_pnl
 from firm.risk_kernels.tail import pairwise_sum
 
@@ -47,14 +48,23 @@ def _results() -> Iterator[npt.NDArray[np.floating]]:
 
 
 def _kernel_results() -> Iterator[Array]:
-    loadings = 0.02 * _lattice(35).reshape(7, 5)
-    idiosyncratic, drift, exposures = 0.01 + 0.01 * _lattice(7), 0.001 * _lattice(7), 1e6 * _lattice(7)
-    yield scenario_pnl(0, 2, loadings, idiosyncratic, drift, exposures, seed=2011)
-    columns = scenario_columns(
-        2**33, 1, loadings, idiosyncratic, drift, exposures, 2011, degrees_of_freedom=6
-    )
+    law = FactorLaw(0.02 * _lattice(35).reshape(7, 5), 0.01 + 0.01 * _lattice(7), 0.001 * _lattice(7), 0)
+    contracts, quantities = _book(7), 1e4 * _lattice(14)
+    yield scenario_pnl(0, 2, law, contracts, quantities, seed=2011)
+    columns = scenario_columns(2**33, 1, law._replace(degrees_of_freedom=6), contracts, seed=2011)
     yield columns
     yield pairwise_sum(columns)
+
+
+def _book(factors: int) -> Contracts:
+    """A share and a put or call on each factor, some of them expired."""
+    shares, options = linear_contracts(factors), linear_contracts(factors)
+    options["payoff"] = Payoff.EUROPEAN
+    options["spot"], options["strike"] = 100.0, 100.0 + 20.0 * _lattice(factors)
+    options["years"], options["volatility"] = _lattice(factors) + 0.25, 0.3
+    options["rate"], options["carry"] = 0.03, 0.01
+    options["sign"] = np.where(np.arange(factors) % 2, 1.0, -1.0)
+    return np.concatenate([shares, options])
 
 
 def _linear_algebra_results(size: int) -> Iterator[npt.NDArray[np.floating]]:

@@ -28,18 +28,19 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[An
     """Four random words from the counter words `c0..c3` and the key words `k0, k1`.
 
     All are uint64 holding 32 bits: a 64-bit product gives the high and the low half in one SIMD instruction.
+    Between rounds the bits above are left as they fall; the product looks at the lower ones alone.
     """
     for _ in range(10):
         low = (c0 & MASK_32) * _MULTIPLIER_0
         high = (c2 & MASK_32) * _MULTIPLIER_1
         c0, c1, c2, c3 = (
             (high >> _SHIFT_32) ^ c1 ^ k0,
-            high & MASK_32,
+            high,
             (low >> _SHIFT_32) ^ c3 ^ k1,
-            low & MASK_32,
+            low,
         )
         k0, k1 = (k0 + _WEYL_0) & MASK_32, (k1 + _WEYL_1) & MASK_32
-    return c0, c1, c2, c3
+    return c0 & MASK_32, c1 & MASK_32, c2 & MASK_32, c3 & MASK_32
 
 
 def key_words(seed: int) -> tuple[np.uint64, np.uint64]:

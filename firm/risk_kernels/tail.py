@@ -18,6 +18,9 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+_EQUAL = 1e-12
+"""A sum of weights this close to the tail meets it: what is left is rounding."""
+
 QuantileConvention = Literal["inverted_cdf", "mth_worst"]
 """`inverted_cdf`: VaR = L_(m+1), the lower quantile. `mth_worst`: VaR = L_(m), Hull's, a loss more severe."""
 
@@ -58,7 +61,80 @@ def tail_size(scenarios: int, confidence: float) -> int:
     >>> tail_size(1000, 0.99)
     11
     """
-    return floor(_tail_mass(scenarios, confidence)) + 1
+    return floor(tail_mass(scenarios, confidence)) + 1
+
+
+def weighted_quantile(pnl: Vector, weights: Vector, tail: float) -> float:
+    """The loss of the first scenario, worst first, at which the weights so far exceed `tail`; see below."""
+    return _weighted_tail(pnl, weights, tail)[0]
+
+
+def weighted_var_es(pnl: Vector, weights: Vector, confidence: float) -> tuple[float, float]:
+    """VaR and ES of scenarios that are not equally likely, as positive losses.
+
+    Worst first, VaR is the loss at which the probability so far exceeds 1 - confidence; ES fills the tail to
+    exactly that. With equal weights both are those of `var_es`. Only the tail's weights matter: those of
+    importance sampling sum to 1 on average only, and are not rescaled.
+
+    Parameters
+    ----------
+    pnl, weights : float64[scenarios]
+        P&L in account currency; probability of each scenario, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, a weight is negative, shapes disagree, confidence is not in (0, 1), or the
+        weights do not reach the tail.
+
+    >>> weighted_var_es(np.array([-5.0, 1.0, -3.0, 2.0]), np.array([0.1, 0.4, 0.2, 0.3]), 0.75)
+    (3.0, 3.8)
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence needs to be strictly between 0 and 1, found {confidence}")
+    return _weighted_tail(pnl, weights, round(1.0 - confidence, 12))
+
+
+def _weighted_tail(pnl: Vector, weights: Vector, tail: float) -> tuple[float, float]:
+    if pnl.ndim != 1 or pnl.shape != weights.shape:
+        raise ValueError(f"weights need the shape of the P&L, found {weights.shape} and {pnl.shape}")
+    _refuse_non_finite(pnl)
+    if not (np.all(np.isfinite(weights)) and np.all(weights >= 0.0)):
+        raise ValueError(f"weights need to be finite and at least 0, found {weights.min()}..{weights.max()}")
+    order = np.argsort(pnl, kind="stable")
+    worst, weight = pnl[order], weights[order]
+    cumulative = np.cumsum(weight)
+    end = int(np.searchsorted(cumulative, tail * (1.0 + _EQUAL), side="right"))
+    if end == len(worst):
+        raise ValueError(
+            f"a tail of probability {tail:.6g} needs weights beyond it, found a sum of {weight.sum():.6g}"
+        )
+    value, before = float(worst[end]), float(cumulative[end - 1]) if end else 0.0
+    shortfall = -(float(pairwise_sum(worst[:end] * weight[:end])) + (tail - before) * value) / tail
+    return -value, max(shortfall, -value)
+
+
+def tail_mass(scenarios: int, confidence: float) -> float:
+    """How many scenarios the tail is worth: a = S (1 - confidence), rounded to nine decimals.
+
+    1000 * (1 - 0.99) is 10.000000000000009 in binary, hence the rounding.
+
+    Raises
+    ------
+    ValueError
+        If confidence is not in (0, 1) or the tail is empty.
+
+    >>> tail_mass(1000, 0.99)
+    10.0
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence needs to be strictly between 0 and 1, found {confidence}")
+    mass = round(scenarios * (1.0 - confidence), 9)
+    if mass <= 0.0:
+        raise ValueError(
+            f"{scenarios} scenarios have no tail at confidence {confidence}; lower it or add scenarios"
+        )
+    return mass
 
 
 def shard_request(k: int, shard_scenarios: int, scenarios: int) -> int:
@@ -178,7 +254,7 @@ def var_es(
     >>> var_es(np.array([-20.0, -10.0, -4.0]), 100, 0.98)
     (4.0, 15.0)
     """
-    mass = _tail_mass(scenarios, confidence)
+    mass = tail_mass(scenarios, confidence)
     m = floor(mass)
     pnl = tail.pnl if isinstance(tail, Tail) else tail
     if len(pnl) <= m:
@@ -211,18 +287,6 @@ def pairwise_sum(values: npt.NDArray[np.float64]) -> Any:
         halves = values[:half] + values[half : 2 * half]
         values = np.concatenate([halves, values[2 * half :]]) if size % 2 else halves
     return values[0]
-
-
-def _tail_mass(scenarios: int, confidence: float) -> float:
-    """S (1 - alpha): 1000 * (1 - 0.99) is 10.000000000000009 in binary, hence the rounding."""
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence needs to be strictly between 0 and 1, found {confidence}")
-    mass = round(scenarios * (1.0 - confidence), 9)
-    if mass <= 0.0:
-        raise ValueError(
-            f"{scenarios} scenarios have no tail at confidence {confidence}; lower it or add scenarios"
-        )
-    return mass
 
 
 def _may_hold_back(part: Tail, tail: Tail, k: int) -> bool:

@@ -47,7 +47,7 @@ ZERO = Decimal(0)
 SETTINGS = config.Cio(
     weights={"momentum": 1.0, "stat_arb": 1.0}, gross_target=1.0, max_weight=0.4, min_trade_usd=1000
 )
-REQUESTED = RiskRunRequested(b"", b"", b"", 1, 6, 192, 1, 0.99)
+REQUESTED = RiskRunRequested(b"", b"", b"", b"", 1, 6, 192, 1, 0.99, 0.975)
 COMPLETED = RiskRunCompleted(3, 192, 1.0, 1.0, 1.0, ())
 OPENED = CycleOpened(1, CycleKind.DECISION, 1)
 DECIDE = ScheduledTick(Occasion.DECIDE)

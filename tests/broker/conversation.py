@@ -19,6 +19,7 @@ from firm.domain.instrument import Instrument
 from firm.domain.order import OrderType, Side, TimeInForce
 from firm.events import Event, Origin, Record, encode
 from firm.events.orders import Child
+from firm.events.system import Reconciled
 
 RUN = "cafe0001"
 CLIENT = 11
@@ -51,8 +52,8 @@ def child(quantity: int = 10, side: Side = Side.BUY, limit: str | None = "100") 
 
 
 def fresh_session() -> IbSession:
-    session = IbSession(RUN, CLIENT)
-    session.positions.know((APPLE,))
+    session = IbSession(RUN, CLIENT, Decimal(1))
+    session.knows((APPLE,))
     session.positions.opening = {}
     session.new_connection()
     session.link.restored()
@@ -82,6 +83,13 @@ def query(session: IbSession, *answers: Message) -> list[Event]:
     session.begin_query()
     events = hear(session, *answers)
     return events + session.end_query()[0]
+
+
+def reconciled(session: IbSession, cash: Decimal = Decimal(0)) -> Reconciled:
+    """What the session says of its last query."""
+    outcome = session.reconciled(cash)[-1]
+    assert isinstance(outcome, Reconciled)
+    return outcome
 
 
 def asks(session: IbSession) -> bool:

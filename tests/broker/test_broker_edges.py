@@ -12,7 +12,7 @@ from conversation import APPLE
 
 from firm.broker.control import SimulatorControl
 from firm.broker.latch import Latch
-from firm.broker.pacer import URGENT_PER_S, Pacer
+from firm.broker.pacer import URGENT_PER_S, Pacer, Priority
 from firm.broker.quotes import QuoteBoard
 from firm.broker.universe import bar_size_of, duration
 from firm.broker.waiting import within
@@ -186,7 +186,7 @@ def test_the_pacer_never_exceeds_its_rate_and_lets_urgent_messages_use_the_reser
             await pacer.take()
         before = clock()
         for _ in range(5):
-            await pacer.take(urgent=True)
+            await pacer.take(Priority.CANCEL)
         urgent = clock() - before
         await pacer.take()
         return [urgent, clock() - before]

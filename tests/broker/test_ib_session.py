@@ -21,6 +21,7 @@ from conversation import (
     kinds,
     opened,
     query,
+    reconciled,
     status,
     submitted,
     working,
@@ -28,6 +29,7 @@ from conversation import (
 
 from firm.broker.messages import CancelOrder, Query, Resubscribe, UnreadableMessage
 from firm.domain.order import OrderState, Side
+from firm.events.broker import GateChanged, GateState
 from firm.events.orders import (
     BrokerRejected,
     CommissionReported,
@@ -158,15 +160,28 @@ def test_a_corrected_commission_is_told_again():
     assert hear(session, fee("1.25")) == []
 
 
+def test_a_cancel_behind_a_lost_link_is_kept_and_one_that_was_on_its_way_is_sent_again():
+    session = working()
+
+    assert session.cancel(SEQ, "enough") == [CancelOrder(ORDER_ID)]
+    hear(session, error(1100, "lost", about=-1))
+    assert session.cancels_due() == []
+    assert session.cancel(SEQ, "at once") == []
+    hear(session, error(1102, "restored", about=-1))
+    assert session.cancels_due() == [CancelOrder(ORDER_ID)]
+    assert session.cancels_due() == []
+    assert hear(session, status("Cancelled")) == [OrderCanceled(SEQ, Decimal(0), "enough")]
+
+
 def test_a_manual_trade_in_our_account_is_noticed_and_is_a_break():
     session = fresh_session()
 
     assert hear(session, executed(5, perm_id=77, order_id=0, client=0, ref=""), holding(5)) == []
     assert asks(session)
     assert query(session, executed(5, perm_id=77, order_id=0, client=0, ref=""), holding(5)) == []
-    reconciled = session.reconciled(Decimal(1000))
-    assert reconciled.positions == ((0, Decimal(5)),)
-    assert reconciled.breaks == ("AAPL: the broker holds 5, the log adds up to 0",)
+    outcome = reconciled(session, Decimal(1000))
+    assert outcome.positions == ((0, Decimal(5)),)
+    assert outcome.breaks == ("AAPL: the broker holds 5, the log adds up to 0",)
     assert not asks(session)
 
 
@@ -176,18 +191,18 @@ def test_a_position_that_changes_without_an_execution_is_noticed_and_so_is_its_r
     hear(session, holding(-3))
     assert asks(session)
     query(session, holding(-3))
-    assert session.reconciled(Decimal(0)).breaks == ("AAPL: the broker holds -3, the log adds up to 0",)
+    assert reconciled(session, Decimal(0)).breaks == ("AAPL: the broker holds -3, the log adds up to 0",)
     hear(session, holding(0))
     assert asks(session)
     query(session)
-    assert session.reconciled(Decimal(0)).breaks == ()
+    assert reconciled(session, Decimal(0)).breaks == ()
 
 
 def test_a_holding_outside_the_universe_is_a_break():
     session = fresh_session()
     query(session, holding(100, con_id=4711, symbol="GME"))
 
-    assert session.reconciled(Decimal(0)).breaks == (
+    assert reconciled(session, Decimal(0)).breaks == (
         "GME (conId 4711): the broker holds 100, which is not in the universe",
     )
 
@@ -229,15 +244,19 @@ def test_an_order_id_alone_joins_nothing_of_another_client():
 def test_fills_during_an_outage_come_with_the_query_after_it():
     session = working(50)
 
-    assert hear(session, error(1100, "lost", about=-1)) == [BrokerDisconnected("1100: lost")]
+    assert hear(session, error(1100, "lost", about=-1)) == [
+        BrokerDisconnected("1100: lost"),
+        GateChanged(GateState.OPEN, GateState.FROZEN, "1100: lost"),
+    ]
     assert hear(session, error(1100, "lost", about=-1)) == []
     assert session.link.frozen == "1100: lost"
-    assert hear(session, error(1102, "restored", about=-1)) == []
-    assert session.link.back
+    assert hear(session, error(1102, "restored", about=-1)) == [
+        GateChanged(GateState.FROZEN, GateState.SYNCING, "1102: restored")
+    ]
     assert session.wants() == [Query("1102: restored")]
     events = query(session, executed(30), fee(), opened(), status("Submitted", 30), holding(30))
     assert events == [fill(30), CommissionReported(EXEC, Decimal("1.00"))]
-    assert session.reconciled(Decimal(0)).breaks == ()
+    assert reconciled(session, Decimal(0)).breaks == ()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +284,7 @@ def test_a_live_order_with_our_name_that_the_log_does_not_know_is_a_break():
     hear(session, opened(ref=f"{RUN}-99", perm_id=70, order_id=3))
     assert asks(session)
     query(session, opened(ref=f"{RUN}-99", perm_id=70, order_id=3))
-    assert session.reconciled(Decimal(0)).breaks == (
+    assert reconciled(session, Decimal(0)).breaks == (
         f"order {RUN}-99 (permId 70) is live and not in the log",
     )
 
@@ -276,7 +295,7 @@ def test_other_peoples_orders_are_none_of_our_business():
     hear(session, opened(ref="theirs-1", client=CLIENT + 1, perm_id=70))
 
     assert session.wants() == []
-    assert session.reconciled(Decimal(0)).breaks == ()
+    assert reconciled(session, Decimal(0)).breaks == ()
 
 
 @pytest.mark.parametrize("error_first", [False, True])
@@ -436,7 +455,7 @@ def test_what_is_held_at_the_first_reconciliation_was_there_before():
 
     query(session, holding(25))
 
-    assert session.reconciled(Decimal(0)).breaks == ()
+    assert reconciled(session, Decimal(0)).breaks == ()
     hear(session, holding(35))
     assert asks(session)
 

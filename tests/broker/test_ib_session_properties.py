@@ -89,7 +89,7 @@ def test_a_session_rebuilt_from_the_log_at_any_point_ends_like_one_that_was_neve
     log = log_of(OrderSubmitted(3, "limit", before.children[SEQ].order), first_seq=SEQ)
     log += log_of(*told, first_seq=SEQ + 1)
 
-    session = IbSession("cafe0001", 11)
+    session = IbSession("cafe0001", 11, Decimal(1))
     remember(session, log)
     session.new_connection()
     session.children.number(session.children[SEQ], 40)

@@ -106,9 +106,11 @@ def test_a_turn_waits_for_news_but_not_longer_than_asked_or_a_second(tmp_path: P
 
 
 def test_a_silent_gateway_is_found_out_by_the_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("firm.broker.turns.QUIET_S", 0.5)
     monkeypatch.setattr("firm.broker.turns.HEARTBEAT_TIMEOUT_S", 0.5)
-    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+    with (
+        start_gateway(days=DAYS, clock="wall") as process,
+        trading(process, tmp_path, "wall", heartbeat_ms=500) as trader,
+    ):
         trader.open()
         trader.turn()
         os.kill(process.pid, signal.SIGSTOP)
@@ -172,17 +174,17 @@ def test_an_order_that_turns_up_after_it_was_given_up_is_cancelled_and_a_break_u
 def test_a_gateway_that_does_not_know_its_account_yet_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("firm.broker.turns.LIVE_RETRIES_S", (0.1,))
+    monkeypatch.setattr("firm.broker.turns.LIVE_RETRY_S", 0.1)
     with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
         trader.open()
         trader.turn()
-        silence(process, ["accountUpdateMulti"], on=True)
+        silence(process, ["accountSummary"], on=True)
         process.ask(cmd="cut")
         turn_until(trader, lambda: bool(trader.logged(BrokerDisconnected)))
         for _ in range(3):
             trader.turn()
         assert len(trader.logged(Reconciled)) == 1
-        silence(process, ["accountUpdateMulti"], on=False)
+        silence(process, ["accountSummary"], on=False)
         turn_until(trader, lambda: len(trader.logged(Reconciled)) == 2)
 
         assert trader.logged(Reconciled)[-1].breaks == ()
@@ -190,18 +192,18 @@ def test_a_gateway_that_does_not_know_its_account_yet_is_asked_again(
 
 def test_a_refusal_at_the_first_opening_is_said_at_once(tmp_path: Path):
     with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
-        silence(process, ["accountUpdateMulti"], on=True)
+        silence(process, ["accountSummary"], on=True)
 
         with pytest.raises(GatewayError, match="TotalCashValue"):
             trader.open()
 
 
-def test_a_reconciliation_asked_for_from_outside_waits_for_the_keepers_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("firm.broker.turns.QUIET_S", 0.0)
-    monkeypatch.setattr("firm.broker.turns.RECONCILE_EVERY_S", 0.0)
-    with start_gateway(days=DAYS, clock="wall") as process, trading(process, tmp_path, "wall") as trader:
+def test_a_reconciliation_asked_for_from_outside_waits_for_the_keepers_own(tmp_path: Path):
+    often = {"heartbeat_ms": 1, "reconcile_every_ms": 1}
+    with (
+        start_gateway(days=DAYS, clock="wall") as process,
+        trading(process, tmp_path, "wall", **often) as trader,
+    ):
         trader.open()
         trader.turn()
         for _ in range(20):

@@ -20,6 +20,7 @@ from conversation import (
     log_of,
     opened,
     query,
+    reconciled,
     status,
     submitted,
     working,
@@ -51,7 +52,7 @@ def not_accepted() -> IbSession:
 
 
 def breaks(session: IbSession) -> tuple[str, ...]:
-    return session.reconciled(NOTHING).breaks
+    return reconciled(session, NOTHING).breaks
 
 
 @pytest.mark.parametrize("word", ["PendingSubmit", "PreSubmitted", "Submitted"])
@@ -103,7 +104,7 @@ def test_what_was_thought_gone_is_cancelled_under_its_number_in_the_new_connecti
 
 
 def test_a_restarted_firm_knows_that_it_called_the_order_not_accepted():
-    session = IbSession(RUN, CLIENT)
+    session = IbSession(RUN, CLIENT, Decimal(1))
     told = log_of(OrderSubmitted(3, "limit", child()), OrderNotAccepted(SEQ), first_seq=SEQ)
     remember(session, told)
     session.new_connection()

@@ -11,6 +11,7 @@ from firm.bus.gateway import CommandBatch, Page
 from firm.config import Broker
 from firm.domain.order import OrderType, Side, TimeInForce
 from firm.events import CODEC, Event, Origin, Record, encode
+from firm.events.broker import GateChanged
 from firm.events.market import MarketData, Ticks
 from firm.events.orders import Child, OrderCancelRequested, OrderSubmitted
 from firm.events.system import InstrumentsResolved
@@ -21,22 +22,41 @@ RUN = "cafe0001"
 E = TypeVar("E", bound=Event)
 
 
-def settings(
-    port: int, client_id: int = 11, account: str | None = None, request_timeout_ms: int = 5000
-) -> Broker:
-    return Broker(
-        gateway_host="127.0.0.1",
-        gateway_port=port,
-        client_id=client_id,
-        account=account,
-        connect_timeout_ms=5000,
-        request_timeout_ms=request_timeout_ms,
-    )
+def settings(port: int, **changes: Any) -> Broker:
+    """Settings for a test, with keys of `broker` changed."""
+    content: dict[str, Any] = {
+        "gateway_host": "127.0.0.1",
+        "gateway_port": port,
+        "client_id": 11,
+        "account": None,
+        "connect_timeout_ms": 5000,
+        "request_timeout_ms": 5000,
+        "heartbeat_ms": 5000,
+        "reconcile_every_ms": 300_000,
+        "data_stale_ms": 27_000_000,
+        "cash_tolerance": 1,
+        "restart_at": None,
+        "restart_guard_ms": 120_000,
+        "login_by": None,
+        "circuit": {
+            "failures_in_a_row": 5,
+            "error_rate_max": 0.5,
+            "outcomes_min": 20,
+            "window_ms": 600_000,
+            "cool_down_ms": 60_000,
+        },
+    }
+    return Broker.model_validate(content | changes)
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def plain(events: Sequence[Event]) -> list[Event]:
+    """What was said beside the gate's own moves."""
+    return [event for event in events if not isinstance(event, GateChanged)]
 
 
 class Trader:

@@ -49,7 +49,9 @@ def on(cls: type[Event], *instruments: int, until: int = OPEN[2]) -> Fails:
 
 
 def timer(entry: Entry[Any]) -> bool:
-    return entry.event == ScheduledTick(Occasion.TIMER, 112)
+    event = entry.event
+    ticked = isinstance(event, ScheduledTick) and event.occasion is Occasion.TIMER
+    return ticked and entry.at == OPEN[1] + 30 * MINUTE
 
 
 ILLNESSES = {

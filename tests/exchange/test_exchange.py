@@ -103,10 +103,10 @@ def test_a_print_through_a_resting_limit_fills_it_at_its_limit():
     x.advance(frame(OPEN_1, QUOTE))
     x.submit(limit(Side.BUY, 10, "99.5"), OPEN_1 + 1)
 
-    at_limit = x.advance(frame(OPEN_1 + 2, prints=((0, 99.5, 100.0),)))
+    above = x.advance(frame(OPEN_1 + 2, prints=((0, 99.6, 100.0),)))
     through = x.advance(frame(OPEN_1 + 3, prints=((0, 99.4, 4.0),)))
 
-    assert at_limit == []
+    assert above == []
     assert [(f.price, f.quantity, f.removed_liquidity) for f in through] == [
         (Decimal("99.5"), Decimal(4), False)
     ]

@@ -1,4 +1,7 @@
-"""The exchange under any sequence of frames and orders, beside a naive model that only adds up fills."""
+"""The exchange under any sequence of frames and orders of every kind, beside a naive model.
+
+The model adds up fills, remembers what was shown and printed, and holds every fill against it.
+"""
 
 from decimal import Decimal
 
@@ -12,19 +15,36 @@ from firm.exchange import (
     ExchangeState,
     OrderAccepted,
     OrderCancelled,
+    OrderElected,
     OrderExpired,
     OrderFilled,
     OrderModified,
     OrderRejected,
     OrderTicket,
+    Special,
     TieredFees,
+    Trail,
 )
+from firm.exchange.orders import Algo
 from tests.exchange.worlds import CASH, CLOSE_1, CLOSE_2, OPEN_1, OPEN_2, exchange, frame
 
 START = OPEN_1 - 10
-CENTS = st.integers(9_000, 11_000)
+CENTS = st.integers(9_940, 10_060)
 SIZES = st.integers(0, 40)
 QUANTITIES = st.integers(1, 60)
+MOMENTS = st.integers(1, 60)
+TRAILS = st.sampled_from(
+    [
+        Trail(Decimal("0.5"), None, None),
+        Trail(None, Decimal(1), None),
+        Trail(Decimal("0.2"), None, Decimal("0.1")),
+    ]
+)
+ALGOS = st.builds(
+    lambda name, most: Algo(name, None, None, past_end=False, volume_max=most, patience_ns=20),
+    st.sampled_from(["Twap", "Vwap", "Adaptive"]),
+    st.none() | st.just(Decimal("0.1")),
+)
 
 
 class Shown:
@@ -45,9 +65,12 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         self.fills: list[OrderFilled] = []
         self.tickets: dict[int, OrderTicket] = {}
         self.live: set[int] = set()
-        self.shown = [Shown(), Shown()]
+        self.elected: set[int] = set()
+        self.shown = self.at_close = [Shown(), Shown()]
         self.print_left = Decimal(0)
         self.print_price = Decimal(0)
+        self.accepted: dict[int, int] = {}
+        self.asked: dict[int, Decimal] = {}
 
     def tick(self, gap: int) -> int:
         """A little later; now and then straight across the night."""
@@ -57,7 +80,7 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
             self.at = OPEN_2 - 5
         for close in (CLOSE_1, CLOSE_2):
             if before < close <= self.at:
-                self.shown = [Shown(), Shown()]
+                self.at_close, self.shown = self.shown, [Shown(), Shown()]
         return self.at
 
     def learn(self, events: list) -> None:
@@ -65,8 +88,15 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
             match event:
                 case OrderFilled():
                     self.check(event)
-                case OrderAccepted(perm_id=perm_id):
+                case OrderAccepted(perm_id=perm_id, at=at):
                     self.live.add(perm_id)
+                    self.accepted[perm_id] = at
+                case OrderElected(perm_id=perm_id, limit_price=limit_price):
+                    self.check_election(self.tickets[perm_id])
+                    self.tickets[perm_id] = msgspec.structs.replace(
+                        self.tickets[perm_id], limit_price=limit_price
+                    )
+                    self.elected.add(perm_id)
                 case OrderCancelled(perm_id=perm_id) | OrderExpired(perm_id=perm_id):
                     self.live.remove(perm_id)
                 case OrderModified(perm_id=perm_id, quantity=quantity, limit_price=limit_price):
@@ -79,6 +109,8 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
     def check(self, fill: OrderFilled) -> None:
         """Never worse than touch or limit, never more than was shown or printed."""
         shown, sign = self.shown[fill.instrument], fill.side.sign
+        if fill.at in {CLOSE_1, CLOSE_2}:
+            shown = self.at_close[fill.instrument]
         limit = self.tickets[fill.perm_id].limit_price
         assert limit is None or (limit - fill.price) * sign >= 0
         if fill.removed_liquidity:
@@ -86,8 +118,12 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
             shown.left[fill.side] -= fill.quantity
             assert shown.left[fill.side] >= 0
         else:
+            algo = self.tickets[fill.perm_id].special.algo
+            if algo is not None and algo.name == "Adaptive":
+                near = shown.price[Side.SELL if fill.side is Side.BUY else Side.BUY]
+                limit = near if limit is None else min(limit * sign, near * sign) * sign
             assert limit is not None
-            assert (limit - self.print_price) * sign > 0
+            assert (limit - self.print_price) * sign >= 0
             assert not shown.size[fill.side] or (shown.price[fill.side] - fill.price) * sign >= 0
             self.print_left -= fill.quantity
             assert self.print_left >= 0
@@ -95,8 +131,54 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         done = sum(f.quantity for f in self.fills if f.perm_id == fill.perm_id)
         assert fill.cumulative == done
         assert fill.leaves == self.tickets[fill.perm_id].quantity - done
+        self.check_terms(fill)
         if not fill.leaves:
             self.live.remove(fill.perm_id)
+
+    def check_election(self, ticket: OrderTicket) -> None:
+        """A stop is elected by a quote or a print at or through it."""
+        stop, sign = ticket.special.stop, ticket.side.sign
+        if stop is None:
+            return
+        near = self.shown[ticket.instrument].price[Side.SELL if ticket.side is Side.BUY else Side.BUY]
+        assert (near and (near - stop) * sign >= 0) or (self.print_price - stop) * sign >= 0
+
+    def check_terms(self, fill: OrderFilled) -> None:
+        """What the special terms of the order allow."""
+        special = self.tickets[fill.perm_id].special
+        if special.stop is not None or special.trail is not None:
+            assert fill.perm_id in self.elected
+        if special.all_at_once:
+            assert fill.quantity == self.tickets[fill.perm_id].quantity
+        if special.good_till is not None:
+            assert fill.at < special.good_till
+        if special.good_after is not None:
+            assert fill.at >= special.good_after
+        if special.auction == "close":
+            assert fill.at in {CLOSE_1, CLOSE_2}
+        else:
+            assert fill.at not in {CLOSE_1, CLOSE_2}
+        if special.parent:
+            assert special.parent not in self.live
+            assert any(f.perm_id == special.parent for f in self.fills)
+        if special.oca_group:
+            self.check_group(special)
+        if special.algo is not None and special.algo.name == "Twap":
+            close = CLOSE_1 if fill.at < CLOSE_1 else CLOSE_2
+            began = max(self.accepted[fill.perm_id], OPEN_1 if fill.at < CLOSE_1 else 0)
+            if began >= OPEN_1:
+                share = Decimal(fill.at - began) / (close - began)
+                assert (
+                    fill.cumulative <= self.asked[fill.perm_id] * share / Decimal("0.95")
+                    or began < OPEN_2 <= fill.at
+                )
+
+    def check_group(self, special: Special) -> None:
+        members = [p for p, t in self.tickets.items() if t.special.oca_group == special.oca_group]
+        filled = {p: sum(f.quantity for f in self.fills if f.perm_id == p) for p in members}
+        if special.oca_type == 1:
+            assert sum(bool(done) for done in filled.values()) <= 1
+        assert sum(Decimal(done) / self.asked[p] for p, done in filled.items()) <= 1
 
     @rule(instrument=st.integers(0, 1), bid=CENTS, spread=st.integers(1, 50), sizes=st.tuples(SIZES, SIZES))
     def quote(self, instrument: int, bid: int, spread: int, sizes: tuple[int, int]) -> None:
@@ -126,19 +208,99 @@ class ExchangeAgainstModel(RuleBasedStateMachine):
         tif=st.sampled_from(TimeInForce),
     )
     def submit(self, instrument: int, side: Side, quantity: int, cents: int | None, tif: TimeInForce) -> None:
+        self.send(instrument, side, quantity, cents, tif, Special())
+
+    @rule(
+        instrument=st.integers(0, 1),
+        side=st.sampled_from(Side),
+        quantity=QUANTITIES,
+        cents=st.none() | CENTS,
+        kind=st.sampled_from(["stop", "trail", "fok", "gtd", "gat", "open", "close", "iceberg", "algo"]),
+        stop=CENTS,
+        trail=TRAILS,
+        algo=ALGOS,
+        moments=MOMENTS,
+    )
+    def submit_special(
+        self,
+        instrument: int,
+        side: Side,
+        quantity: int,
+        cents: int | None,
+        kind: str,
+        stop: int,
+        trail: Trail,
+        algo: Algo,
+        moments: int,
+    ) -> None:
+        later = self.at + moments
+        special, tif = {
+            "stop": (Special(stop=Decimal(stop) / 100), TimeInForce.GTC),
+            "trail": (Special(trail=trail), TimeInForce.DAY),
+            "fok": (Special(all_at_once=True), TimeInForce.IOC),
+            "gtd": (Special(good_till=later), TimeInForce.GTC),
+            "gat": (Special(good_after=later), TimeInForce.DAY),
+            "open": (Special(auction="open"), TimeInForce.DAY),
+            "close": (Special(auction="close"), TimeInForce.DAY),
+            "iceberg": (Special(display=Decimal(moments)), TimeInForce.GTC),
+            "algo": (Special(algo=algo), TimeInForce.DAY),
+        }[kind]
+        market = cents is None or kind == "trail"
+        self.send(instrument, side, quantity, None if market else cents, tif, special)
+
+    @rule(
+        side=st.sampled_from(Side),
+        quantity=QUANTITIES,
+        cents=CENTS,
+        group=st.sampled_from(["a", "b", "c"]),
+        instrument=st.integers(0, 1),
+    )
+    def submit_grouped(self, side: Side, quantity: int, cents: int, group: str, instrument: int) -> None:
+        special = Special(oca_group=group, oca_type={"a": 1, "b": 2, "c": 3}[group])
+        known = [t for t in self.tickets.values() if t.special.oca_group == group]
+        filled = {f.perm_id for f in self.fills}
+        if not any(p in filled for p, t in self.tickets.items() if t in known):
+            self.send(instrument, side, quantity, cents, TimeInForce.GTC, special)
+
+    @rule(choice=st.integers(0, 100), quantity=QUANTITIES, cents=CENTS, stop=CENTS)
+    def submit_bracket(self, choice: int, quantity: int, cents: int, stop: int) -> None:
+        """Two children for a living order."""
+        if self.live:
+            parent = sorted(self.live)[choice % len(self.live)]
+            ticket = self.tickets[parent]
+            side = Side.SELL if ticket.side is Side.BUY else Side.BUY
+            profit, loss = Special(parent=parent), Special(parent=parent, stop=Decimal(stop) / 100)
+            self.send(ticket.instrument, side, quantity, cents, TimeInForce.GTC, profit)
+            if parent in self.live:
+                self.send(ticket.instrument, side, quantity, None, TimeInForce.GTC, loss)
+
+    def send(
+        self,
+        instrument: int,
+        side: Side,
+        quantity: int,
+        cents: int | None,
+        tif: TimeInForce,
+        special: Special,
+    ) -> None:
         kind = OrderType.MARKET if cents is None else OrderType.LIMIT
         price = None if cents is None else Decimal(cents) / 100
-        ticket = OrderTicket(instrument, side, Decimal(quantity), kind, price, tif, f"{len(self.tickets)}")
+        ref = f"{len(self.tickets)}"
+        ticket = OrderTicket(instrument, side, Decimal(quantity), kind, price, tif, ref, special)
         at = self.tick(1)
         events = self.exchange.submit(ticket, at)
-        named = next(e for e in events if isinstance(e, OrderAccepted | OrderRejected))
+        named = next(e for e in events if isinstance(e, OrderAccepted | OrderRejected) and e.ref == ref)
         self.tickets[named.perm_id] = ticket
+        self.asked[named.perm_id] = ticket.quantity
         self.learn(events)
 
     @rule(choice=st.integers(0, 100), quantity=QUANTITIES, cents=CENTS)
     def modify(self, choice: int, quantity: int, cents: int) -> None:
         if self.tickets:
             perm_id = sorted(self.tickets)[choice % len(self.tickets)]
+            if self.tickets[perm_id].special.oca_group:
+                return
+            self.asked[perm_id] = max(self.asked[perm_id], Decimal(quantity))
             price = Decimal(cents) / 100 if self.tickets[perm_id].limit_price else None
             self.learn(self.exchange.modify(perm_id, Decimal(quantity), price, self.tick(1)))
 

@@ -153,11 +153,12 @@ def test_what_cannot_be_traded_is_refused_with_its_code():
     client.step()
 
     assert client.place(1, "BUY", 10, symbol="ZZZ") == ["error 200"]
-    assert client.place(1, "BUY", 10, orderType="STP", auxPrice=Decimal(90)) == ["error 387"]
-    assert client.place(1, "BUY", 10, tif="OPG") == ["error 387"]
+    assert client.place(1, "BUY", 10, orderType="VOL") == ["error 387"]
+    assert client.place(1, "BUY", 10, tif="AUC") == ["error 387"]
     assert client.place(1, "BUY", 10, account="DU2") == ["error 321"]
     assert client.place(0, "BUY", 10) == ["error 321"]
-    assert client.place(1, "BUY", 10, parentId=4, transmit=False) == ["error 201"]
+    assert client.place(1, "BUY", 10, parentId=4) == ["error 10006"]
+    assert client.place(1, "BUY", 10, hidden=True) == ["error 201"]
     assert client.place(1, "BUY", 10_000) == ["openOrder Inactive", "orderStatus Inactive 0", "error 201"]
     assert client.place(1, "BUY", 10) == ["error 103"]
     assert client.place(2, "BUY", 10, lmtPrice=Decimal("90.001"))[-1] == "error 110"

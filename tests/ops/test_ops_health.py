@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 from market_days import CASH, DAY, FIRST_CLOSE, Logbook, year
+from risk_figures import measured
 
 from firm.events import Event, Record
 from firm.events.market import MarketData
-from firm.events.risk import RiskMeasured, RiskRunCompleted, RiskRunFailed
+from firm.events.risk import RiskRunCompleted, RiskRunFailed
 from firm.events.signals import BarrierClosed
 from firm.events.system import (
     BrokerConnected,
@@ -22,7 +23,7 @@ from firm.ops.status import Status, StatusView
 
 WELL = Facts(cycle_age_s=0.5, store_writable=True, bus_alive=True, latch="")
 TOLERANCES = Tolerances(max_cycle_age_s=60, max_data_age_s=27_000)
-MEASURED = RiskMeasured(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.99)
+MEASURED = measured(1.0)
 
 
 def fold(records: list[Record]) -> StatusView:
@@ -103,6 +104,7 @@ def test_each_fact_from_outside_can_alone_make_the_firm_unready(
         (Reconciled((), CASH, ("KO: ours 10, theirs 12",)), "reconciliation", "KO: ours 10, theirs 12"),
         (BrokerConnected("DU0000001", CASH), "reconciliation", "not reconciled since the connection"),
         (RiskRunFailed(1, "no answer within 5000 ms"), "risk", "no answer within 5000 ms"),
+        (measured(1.0, unknown=("margin: never",)), "risk", "let no new risk pass: margin: never"),
         (TradingHalted("risk: drawdown"), "trading", "firm rearm DIR --by NAME --reason TEXT"),
         (CycleAborted("cio", 812, "ValueError", 811), "agents", "cio on entry 812"),
         (BarrierClosed(20, 18, (("momentum", "KO"),)), "signals", "18 of 20 signals"),

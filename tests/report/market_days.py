@@ -5,13 +5,15 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+from risk_figures import measured
+
 from firm.config import load_settings
 from firm.domain.instrument import Instrument
 from firm.domain.order import OrderType, Side, TimeInForce
 from firm.domain.position import ZERO, Position
 from firm.events import INPUT_AUTHORS, Event, Origin, Record, encode
 from firm.events import orders as o
-from firm.events.risk import BookMarked, PositionChanged, RiskMeasured, RiskRunCompleted, RiskRunFailed
+from firm.events.risk import BookMarked, PositionChanged, RiskRunCompleted, RiskRunFailed
 from firm.events.scheduled import Occasion, ScheduledTick
 from firm.events.signals import BarrierClosed, Signal, View
 from firm.events.system import (
@@ -133,7 +135,7 @@ class Trader:
         log.say(BarrierClosed(21, 21 - len(missing), missing))
         noise = chance.uniform(0.94, 1.06)
         figures = (var * noise, var * 1.25 * noise, var * 0.9, var * 1.03, var, var * 1.31)
-        log.say(RiskMeasured(*figures, 0.99), "risk", tick)
+        log.say(measured(*figures), "risk", tick)
         return [child for _ in range(self.orders_a_day) if (child := self.propose(mark)) is not None]
 
     def propose(self, mark: BookMarked) -> tuple[int, o.Child] | None:

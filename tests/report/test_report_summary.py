@@ -3,6 +3,7 @@ from decimal import Decimal
 from math import isclose
 
 import pytest
+import risk_figures
 from market_days import CASH, DAY, FIRST_CLOSE, SYMBOLS, Logbook, year
 
 from firm.domain.order import OrderType, Side, TimeInForce
@@ -33,7 +34,7 @@ def mark(equity: str, quantity: str = "0", price: str = "0") -> BookMarked:
 
 
 def measured(var: float) -> RiskMeasured:
-    return RiskMeasured(var, var, var * 2, var * 2, var * 3, var * 4, 0.99)
+    return risk_figures.measured(var, var, var * 2, var * 2, var * 3, var * 4)
 
 
 def decisions(*days: tuple[BookMarked, RiskMeasured | None]) -> Logbook:

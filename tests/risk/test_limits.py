@@ -1,57 +1,81 @@
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from firm.config import Risk, Var
+from firm import config
 from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.events.orders import OrderFilled, Proposed
 from firm.events.risk import BookMarked
 from firm.risk.book import Book
-from firm.risk.factor_model import FactorModel
+from firm.risk.figures import (
+    DaysToLiquidate,
+    FactorLoss,
+    Figure,
+    Leverage,
+    MarginHeadroom,
+    NetLeverage,
+    PortfolioEs,
+    PortfolioVar,
+    PositionVar,
+    PositionWeight,
+    SectorWeight,
+    Sensitivity,
+    StressLoss,
+)
 from firm.risk.history import ReturnHistory
 from firm.risk.limits import (
     Breaks,
     BrokerLink,
-    History,
-    Leverage,
-    Limit,
     Marks,
+    Measurable,
     MonteCarlo,
     OrderShape,
-    PortfolioVar,
-    PositionVar,
-    PositionWeight,
+    Rule,
     TradingHalt,
     limits,
 )
-from firm.risk.var_calculator import VarEs
+from firm.risk.margin_scan import MarginScan
+from firm.risk.margin_view import BrokerMargin
+from firm.risk.measures import Measures, MovingBook
+from firm.risk.stress_map import packaged_stress_map
+from firm.risk.stress_scenarios import read_scenarios
+from firm.risk.stress_tester import StressTester
+from firm.risk.would_be import WouldBe
+from firm.risk_kernels.contracts import linear_contracts
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
 KO = Instrument(0, "KO", 1000, "STK", "XNYS", "USD", D(1), D("0.01"), D(1))
 ES = Instrument(1, "ES", 1001, "FUT", "XCME", "USD", D(50), D("0.25"), D(1))
-SETTINGS = Risk(
-    max_portfolio_var=1000,
-    max_position_var=500,
-    max_leverage=1.5,
-    max_position_weight=0.15,
-    max_drawdown=0.2,
-    max_daily_loss=0.05,
-    var=Var(
-        confidence=0.99,
-        horizon_bars=1,
-        history_bars=500,
-        min_history_bars=250,
-        factors=1,
-        scenarios=192,
-        degrees_of_freedom=6,
-        seed=1,
-        run_timeout_ms=1000,
+UNIT_VALUES = np.array([100.0, 5000.0])
+SETTINGS = config.load_settings(
+    Path(__file__).resolve().parents[2] / "config" / "paper.yaml",
+    (
+        "risk.max_portfolio_var=1000",
+        "risk.max_portfolio_es=5000",
+        "risk.max_position_var=500",
+        "risk.max_leverage=1.5",
+        "risk.max_net_leverage=9",
+        "risk.max_position_weight=0.15",
+        "risk.max_sector_weight=9",
+        "risk.stress.max_loss=1",
+        "universe.reference={KO: {sector: Staples, average_daily_volume: 1e6}, ES: "
+         "{sector: Index, average_daily_volume: 1e6}}",
     ),
 )
+ACCOUNT = BrokerMargin(100_000.0, 0.0, 0.0, 100_000.0, at=0)
+CRASH = """
+sources: {made: {text: made up for a test, provenance: H}}
+scenarios:
+  - name: crash
+    kind: hypothetical
+    date: 2020-01-01
+    shocks: [{source: made, relative: {equity: -0.2}}]
+"""
 
 
 def mark(equity: str = "100000", prices: tuple[str, str] = ("100", "100")) -> BookMarked:
@@ -60,30 +84,63 @@ def mark(equity: str = "100000", prices: tuple[str, str] = ("100", "100")) -> Bo
     return BookMarked(*money, quantities=(zero, zero), prices=(D(prices[0]), D(prices[1])))
 
 
-def returns(size: float = 0.01, measured: tuple[bool, bool] = (True, True)) -> ReturnHistory:
-    """Both instruments move by +-size together: the VaR of a book is `size` times its net value."""
-    count = sum(measured)
-    simple = np.tile([[size], [-size]], (50, count))
-    return ReturnHistory(
-        measured=np.array(measured),
-        simple=simple,
-        covariance=np.full((count, count), 1e-12),
-        model=FactorModel(np.zeros((count, 1)), np.zeros(count)),
-        unit_loss=np.array([[0.02] * count, [0.03] * count]),
-        confidence=0.99,
-        horizon_bars=1,
-    )
+def moves(size: float) -> MovingBook:
+    """A hundred scenarios in which both instruments move by +-size together."""
+    columns = UNIT_VALUES[:, None] * np.tile([size, -size], 50)
+    return MovingBook(lambda: [columns], 0.99, 0.975)
+
+
+def measures(
+    size: float = 0.01, variance: float = 1e-12, valued: tuple[bool, bool] = (True, True), **changes: Any
+) -> Measures:
+    """The historical VaR of a book is `size` times its net value."""
+    contracts = linear_contracts(2)
+    contracts["price"], contracts["unit"] = [100.0, 100.0], [1.0, 50.0]
+    stress = StressTester(read_scenarios(CRASH, "test"), packaged_stress_map()).shocks((KO, ES))
+    content = {
+        "valued": np.array(valued),
+        "contracts": contracts,
+        "history": ReturnHistory(
+            measured=np.array(valued),
+            returns=np.zeros((100, 2)),
+            covariance=np.full((2, 2), variance),
+            loadings=np.full((2, 1), 0.01),
+            idiosyncratic=np.zeros(2),
+            correlation=None,
+        ),
+        "historical": moves(size),
+        "deltas": UNIT_VALUES,
+        "gammas": np.array([0.0, 2.0]),
+        "vegas": np.array([0.0, 3.0]),
+        "stress": stress,
+        "unit_stress": stress.unit_losses(contracts),
+        "unmapped": None,
+        "margin": MarginScan(contracts),
+    }
+    return Measures(**{**content, **changes})
 
 
 def book(**changes: Any) -> Book:
     content = {
         "instruments": (KO, ES),
         "mark": mark(),
-        "history": returns(),
-        "monte_carlo": VarEs(900.0, 1000.0),
+        "measures": measures(),
+        "simulated": moves(1e-6),
         "broker": None,
+        "account": ACCOUNT,
     }
     return Book(**{**content, **changes})
+
+
+def would(a_book: Book, an_order: Proposed) -> WouldBe:
+    return WouldBe(a_book, an_order, 0.99, 0.975, 1)
+
+
+def objection(figure: Figure, an_order: Proposed, a_book: Book) -> str | None:
+    return figure.objection(would(a_book, an_order))
+
+
+RULES = limits(SETTINGS.risk, SETTINGS.universe.reference)
 
 
 def order(quantity: object, side: Side = BUY, instrument: int = 0) -> Proposed:
@@ -116,16 +173,16 @@ def fill(child_seq: int, exec_id: str, quantity: int, revision: int = 1) -> Orde
             "position weight: would hold 4 ES, 0.200000 of equity, limit is 0.15",
         ),
         (
-            PositionVar(500),
+            PositionVar(250),
             order(250),
             order(251),
-            "position VaR: would hold 251 KO with a VaR of 502.00, limit is 500.00",
+            "position VaR: would hold 251 KO with a VaR of 251.00, limit is 250.00",
         ),
         (
-            PositionVar(510),
+            PositionVar(170),
             order(170, SELL),
             order(171, SELL),
-            "position VaR: would hold -171 KO with a VaR of 513.00, limit is 510.00",
+            "position VaR: would hold -171 KO with a VaR of 171.00, limit is 170.00",
         ),
         (
             Leverage(1.5),
@@ -137,69 +194,185 @@ def fill(child_seq: int, exec_id: str, quantity: int, revision: int = 1) -> Orde
             ),
         ),
         (
+            NetLeverage(1.5),
+            order(1500, SELL),
+            order(1501, SELL),
+            (
+                "net leverage: net exposure could be -150100.00, -1.501000 times the equity of 100000.00, "
+                "limit is 1.5"
+            ),
+        ),
+        (
+            SectorWeight(0.2, {"KO": "Staples", "ES": "Index"}),
+            order(200),
+            order(201),
+            "sector: Staples could be 20100.00, 0.201000 times the equity of 100000.00, limit is 0.2",
+        ),
+        (
+            FactorLoss(0.001),
+            order(100),
+            order(101),
+            (
+                "factor: one standard deviation of factor 1 moves the book by 101.00, 0.001010 of equity, "
+                "limit is 0.001"
+            ),
+        ),
+        (
             PortfolioVar(1000),
             order(1000),
             order(1001),
             "portfolio VaR: historical VaR would be 1001.00, limit is 1000.00",
         ),
+        (
+            PortfolioEs(1000),
+            order(1000),
+            order(1001),
+            "portfolio ES: historical ES would be 1001.00, limit is 1000.00",
+        ),
+        (
+            Sensitivity("delta", 10_000),
+            order(100, SELL),
+            order(101, SELL),
+            "greeks: delta would be -10100.00, limit is 10000.00",
+        ),
+        (
+            Sensitivity("gamma", 10),
+            order(5, instrument=1),
+            order(6, instrument=1),
+            "greeks: gamma would be 12.00, limit is 10.00",
+        ),
+        (
+            Sensitivity("vega", 15),
+            order(5, instrument=1),
+            order(6, instrument=1),
+            "greeks: vega would be 18.00, limit is 15.00",
+        ),
+        (
+            StressLoss(0.2),
+            order(1000),
+            order(1001),
+            "stress: scenario 'crash' would cost 20020.00, 0.200200 of equity, limit is 0.2",
+        ),
+        (
+            DaysToLiquidate(
+                config.Liquidity(max_days_to_liquidate=2, participation=0.1), {"KO": 1000.0, "ES": 1.0}
+            ),
+            order(200),
+            order(201),
+            "liquidity: would hold 201 KO, 2.01 days to sell at 100 a day, limit is 2.0",
+        ),
+        (
+            MarginHeadroom(config.Margin(min_headroom=0.7, max_age_ms=1)),
+            order(2000),
+            order(2001),
+            "margin: headroom would be 0.699850 of equity by broker and estimate, at least 0.7 is needed",
+        ),
     ],
 )
 def test_an_order_at_the_limit_passes_and_one_unit_more_is_refused_with_the_numbers(
-    limit: Limit, largest: Proposed, beyond: Proposed, reason: str
+    limit: Figure, largest: Proposed, beyond: Proposed, reason: str
 ):
-    assert limit.objection(largest, book()) is None
-    assert limit.objection(beyond, book()) == reason
+    assert objection(limit, largest, book()) is None
+    assert objection(limit, beyond, book()) == reason
 
 
 def test_parametric_var_counts_where_it_is_the_larger():
-    history = returns(1e-6)
-    history.covariance[:] = 1e-4  # one standard deviation of 1 %
+    known = book(measures=measures(1e-6, variance=1e-4))  # one standard deviation of 1 %
     limit = PortfolioVar(2326.4)
 
-    assert limit.objection(order(1000), book(history=history)) is None
-    reason = limit.objection(order(1001), book(history=history))
+    assert objection(limit, order(1000), known) is None
+    reason = objection(limit, order(1001), known)
     assert reason == "portfolio VaR: parametric VaR would be 2328.67, limit is 2326.40"
 
 
-def test_monte_carlo_var_of_the_book_counts_whatever_the_order():
+def test_simulated_var_counts_where_it_is_the_larger_with_the_order_and_all_that_was_approved():
     limit = PortfolioVar(1000)
+    known = book(simulated=moves(0.02), held={0: D(200)})
+    known.approve(7, order(100))
 
-    assert limit.objection(order(1), book(monte_carlo=VarEs(1000.0, 1200.0))) is None
+    assert objection(limit, order(200), known) is None
     assert (
-        limit.objection(order(1), book(monte_carlo=VarEs(1000.01, 1200.0)))
-        == "portfolio VaR: Monte Carlo VaR of the book now is 1000.01, limit is 1000.00"
+        objection(limit, order(201), known)
+        == "portfolio VaR: simulated VaR would be 1002.00, limit is 1000.00"
     )
+    assert objection(limit, order(400, SELL), known) is None
+
+
+@pytest.mark.parametrize(
+    ("figure", "changes", "reason"),
+    [
+        (
+            SectorWeight(1, {"ES": "Index"}),
+            {},
+            "sector: universe.reference has no sector of KO",
+        ),
+        (
+            DaysToLiquidate(config.Liquidity(max_days_to_liquidate=2, participation=0.1), {"ES": 1.0}),
+            {},
+            "liquidity: universe.reference has no volume of KO",
+        ),
+        (
+            StressLoss(1),
+            {"measures": measures(unmapped="KO follows nothing", unit_stress=np.full((1, 2), np.nan))},
+            "stress: KO follows nothing",
+        ),
+        (
+            MarginHeadroom(config.Margin(min_headroom=0.1, max_age_ms=1)),
+            {"account": None},
+            "margin: the broker has not reported its figures yet",
+        ),
+        (
+            MarginHeadroom(config.Margin(min_headroom=0.1, max_age_ms=1)),
+            {"marked_at": 2_000_000},
+            "margin: the broker's figures are 0.002 s old, allowed are 0 to 0.001 s",
+        ),
+    ],
+)
+def test_a_figure_whose_input_was_never_fed_or_is_stale_refuses_and_is_named(
+    figure: Figure, changes: dict[str, Any], reason: str
+):
+    unknown = book(**changes)
+
+    assert figure.missing(unknown) == reason
+    assert objection(figure, order(1), unknown) == reason
+
+
+def test_every_figure_with_its_inputs_is_known():
+    assert RULES.unknown(book()) == ()
 
 
 def test_what_was_approved_counts_for_every_limit_before_it_is_filled():
-    full = book(held={0: D(50)}, monte_carlo=VarEs(1.0, 1.0))
+    full = book(held={0: D(50)})
     full.approve(7, order(60))
 
-    assert PositionWeight(0.15).objection(order(40), full) is None
-    assert "would hold 151 KO" in str(PositionWeight(0.15).objection(order(41), full))
-    assert PositionVar(300).objection(order(40), full) is None
-    assert "would hold 151 KO" in str(PositionVar(300).objection(order(41), full))
-    assert Leverage(0.15).objection(order(40), full) is None
-    assert "15100.00" in str(Leverage(0.15).objection(order(41), full))
-    assert PortfolioVar(150).objection(order(40), full) is None
-    assert "historical VaR would be 151.00" in str(PortfolioVar(150).objection(order(41), full))
+    assert objection(PositionWeight(0.15), order(40), full) is None
+    assert "would hold 151 KO" in str(objection(PositionWeight(0.15), order(41), full))
+    assert objection(PositionVar(150), order(40), full) is None
+    assert "would hold 151 KO" in str(objection(PositionVar(150), order(41), full))
+    assert objection(Leverage(0.15), order(40), full) is None
+    assert "15100.00" in str(objection(Leverage(0.15), order(41), full))
+    assert objection(PortfolioVar(150), order(40), full) is None
+    assert "historical VaR would be 151.00" in str(objection(PortfolioVar(150), order(41), full))
 
 
 def test_an_approved_sale_does_not_make_room_for_a_purchase_before_it_is_filled():
     waiting = book(held={0: D(150)})
     waiting.approve(7, order(100, SELL))
 
-    assert PositionWeight(0.15).objection(order(1), waiting) is not None
-    assert "151" in str(Leverage(0.15).objection(order(1), waiting))
+    assert objection(PositionWeight(0.15), order(1), waiting) is not None
+    for limit in (Leverage(0.15), NetLeverage(0.15), SectorWeight(0.15, {"KO": "a", "ES": "b"})):
+        assert "15100.00" in str(objection(limit, order(1), waiting))
 
 
 def test_leverage_takes_the_worst_of_what_may_fill_in_each_instrument():
     mixed = book(held={0: D(100), 1: D(-2)})
     mixed.approve(7, order(50, SELL))
     mixed.approve(8, order(6, BUY, instrument=1))
+    gross = 100 * 100 + 4 * 100 * 50
 
-    assert mixed.worst_gross(order(0)) == 100 * 100 + 4 * 100 * 50
-    assert mixed.worst_gross(order(200, SELL)) == 150 * 100 + 4 * 100 * 50
+    assert objection(Leverage(gross / 100_000), order(0), mixed) is None
+    assert f"{gross}.00" in str(objection(Leverage(gross / 100_001), order(0), mixed))
+    assert f"{gross + 5000}.00" in str(objection(Leverage(0.1), order(200, SELL), mixed))
 
 
 def test_fills_corrections_and_refusals_shrink_what_is_waiting():
@@ -272,34 +445,34 @@ def test_an_aborted_approval_comes_back_if_it_is_submitted_after_all():
         ),
         (Marks(), book(mark=mark(prices=("0", "100"))), "marks: KO has no price"),
         (Marks(), book(mark=mark(prices=("100", "0")), held={1: D(1)}), "marks: ES has no price"),
-        (History(), book(history=None, no_history="too short"), "history: too short"),
+        (Measurable(), book(measures=None, no_measures="too short"), "history: too short"),
         (
-            History(),
-            book(history=returns(measured=(False, True))),
+            Measurable(),
+            book(measures=measures(valued=(False, True))),
             "history: KO has too few returns to be measured",
         ),
         (
-            History(),
-            book(history=returns(measured=(True, False)), held={1: D(1)}),
+            Measurable(),
+            book(measures=measures(valued=(True, False)), held={1: D(1)}),
             "history: ES has too few returns to be measured",
         ),
         (
             MonteCarlo(),
-            book(monte_carlo=None, no_monte_carlo="the run failed"),
+            book(simulated=None, no_simulated="the run failed"),
             "monte carlo: the run failed",
         ),
     ],
 )
-def test_what_was_never_fed_is_refused_and_says_so(rule: Limit, a_book: Book, reason: str):
+def test_what_was_never_fed_is_refused_and_says_so(rule: Rule, a_book: Book, reason: str):
     assert rule.objection(order(1), a_book) == reason
     assert rule.objection(order(1), book()) is None
 
 
 def test_a_flat_instrument_without_price_or_returns_is_in_nobodys_way():
-    flat = book(held={1: D(0)}, mark=mark(prices=("100", "0")), history=returns(measured=(True, False)))
+    flat = book(held={1: D(0)}, mark=mark(prices=("100", "0")), measures=measures(valued=(True, False)))
 
     assert Marks().objection(order(1), flat) is None
-    assert History().objection(order(1), flat) is None
+    assert Measurable().objection(order(1), flat) is None
 
 
 @pytest.mark.parametrize(
@@ -317,7 +490,7 @@ def test_a_flat_instrument_without_price_or_returns_is_in_nobodys_way():
 )
 def test_an_order_that_is_none_is_refused(wrong: Proposed, found: str):
     assert OrderShape().objection(wrong, book()) == found
-    assert limits(SETTINGS).objection(wrong, book()) == ("order", found)
+    assert RULES.objection(wrong, book()) == ("order", found)
 
 
 def test_reducing_means_smaller_and_never_beyond_zero_whatever_else_fills():
@@ -343,17 +516,20 @@ def test_with_breaks_the_position_at_the_broker_has_to_become_smaller_too():
 
 
 def test_a_reducing_order_passes_a_limit_that_is_broken_already_and_others_do_not():
-    heavy = book(held={0: D(400)}, monte_carlo=VarEs(9e9, 9e9))
+    heavy = book(held={0: D(400)})
 
-    assert limits(SETTINGS).objection(order(100, SELL), heavy) is None
-    assert limits(SETTINGS).objection(order(1, BUY), heavy)[0] == "position_weight"
-    assert limits(SETTINGS).objection(order(801, SELL), heavy)[0] == "position_weight"
-    assert limits(SETTINGS).objection(order(1, BUY, instrument=1), heavy)[0] == "portfolio_var"
+    assert RULES.objection(order(100, SELL), heavy) is None
+    assert RULES.objection(order(1, BUY), heavy)[0] == "position_weight"
+    assert RULES.objection(order(801, SELL), heavy)[0] == "position_weight"
+    assert RULES.objection(order(1, BUY, instrument=1), heavy) is None
+    deep = book(held={0: D(400)}, simulated=moves(0.05))
+    assert RULES.objection(order(1, BUY, instrument=1), deep)[0] == "portfolio_var"
 
 
 def test_a_reducing_order_that_itself_breaks_a_limit_is_refused():
     hedged = book(held={0: D(1100), 1: D(-20)}, mark=mark("1000000"))
-    rules = limits(SETTINGS.model_copy(update={"max_position_var": 1e9}))
+    loose = SETTINGS.risk.model_copy(update={"max_position_var": 1e9})
+    rules = limits(loose, SETTINGS.universe.reference)
 
     assert rules.objection(order(18, BUY, instrument=1), hedged) is None
     assert rules.objection(order(19, BUY, instrument=1), hedged) == (
@@ -367,24 +543,24 @@ def test_a_reducing_order_that_itself_breaks_a_limit_is_refused():
     [
         {"mark": None},
         {"mark": mark("-5")},
-        {"history": None},
-        {"monte_carlo": None},
+        {"measures": None},
+        {"simulated": None},
         {"breaks": ("x",), "broker_holds": {0: D(9)}},
     ],
 )
 def test_a_reducing_order_passes_when_inputs_are_missing_and_no_other_does(missing: dict[str, Any]):
     poor = book(held={0: D(10)}, **missing)
 
-    assert limits(SETTINGS).objection(order(5, SELL), poor) is None
-    assert limits(SETTINGS).objection(order(5, BUY), poor) is not None
+    assert RULES.objection(order(5, SELL), poor) is None
+    assert RULES.objection(order(5, BUY), poor) is not None
 
 
 @pytest.mark.parametrize(
     ("state", "name"), [({"halted": "kill"}, "halted"), ({"broker": "disconnected"}, "broker")]
 )
 def test_nothing_passes_a_halt_or_a_broken_link_not_even_a_reduction(state: dict[str, Any], name: str):
-    assert limits(SETTINGS).objection(order(5, SELL), book(held={0: D(10)}, **state))[0] == name
+    assert RULES.objection(order(5, SELL), book(held={0: D(10)}, **state))[0] == name
 
 
 def test_a_good_order_passes_all_rules():
-    assert limits(SETTINGS).objection(order(100), book()) is None
+    assert RULES.objection(order(100), book()) is None

@@ -1,12 +1,9 @@
-"""VaR and ES against published numbers, the axioms of risk measures, and each other.
+"""VaR and ES of a book against the axioms of risk measures, and against each other.
 
-Sources of the tables: Hull, Options, Futures and Other Derivatives (OFOD) and Risk Management and Financial
-Institutions (RMFI); McNeil, Frey and Embrechts, Quantitative Risk Management (QRM); Jorion, Value at Risk.
-The QRM and Jorion rows are closed formulas, recomputed but not checked against the printed books.
+Published figures are reproduced in `test_risk_oracles`.
 """
 
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +22,10 @@ from firm.risk.var_calculator import (
     normal_var,
     parametric_var,
 )
+from firm.risk_kernels.contracts import FactorLaw, linear_contracts
 from firm.risk_kernels.montecarlo import BLOCK, scenario_pnl
 
 Array = npt.NDArray[np.float64]
-
-HULL_CONFIDENCE = NormalDist().cdf(2.33)  # the book rounds the 99 % quantile to 2.33
-JORION_CONFIDENCE = NormalDist().cdf(1.65)  # and the 95 % one to 1.65
-
-
-def covariance(deviations: list[float], correlation: float) -> Array:
-    n = len(deviations)
-    return np.outer(deviations, deviations) * np.where(np.eye(n, dtype=bool), 1.0, correlation)
 
 
 def correlated_returns(days: int, n: int, seed: int = 5) -> Array:
@@ -43,68 +33,6 @@ def correlated_returns(days: int, n: int, seed: int = 5) -> Array:
     rng = np.random.default_rng(seed)
     market = rng.normal(0.0, 0.01, (days, 2)) @ rng.normal(0.5, 0.5, (2, n))
     return np.asarray(market + rng.normal(0.0, 0.008, (days, n)))
-
-
-@pytest.mark.parametrize(
-    ("exposures", "published"),
-    [([10e6, 0.0], 1_473_621), ([0.0, 5e6], 368_405), ([10e6, 5e6], 1_622_657)],
-)
-def test_hull_two_stock_example_over_ten_days(exposures: list[float], published: float):
-    # Source: Hull OFOD, model building: $10M Microsoft at 2 % a day, $5M AT&T at 1 %, correlation 0.3.
-    daily = parametric_var(covariance([0.02, 0.01], 0.3), np.array(exposures), HULL_CONFIDENCE)
-
-    assert daily.scaled(10).var == pytest.approx(published, abs=2)
-
-
-def test_jorion_two_currency_example():
-    # Source: Jorion, Value at Risk: $2M CAD at 5 %, $1M EUR at 12 %, uncorrelated, z = 1.65.
-    deviations, exposures = [0.05, 0.12], np.array([2e6, 1e6])
-
-    together = parametric_var(covariance(deviations, 0.0), exposures, JORION_CONFIDENCE).var
-    apart = parametric_var(covariance(deviations, 1.0), exposures, JORION_CONFIDENCE).var
-
-    assert together == pytest.approx(257_738, abs=1)
-    assert apart == pytest.approx(363_000, abs=1)
-
-
-def test_hull_normal_loss_examples():
-    # Source: Hull RMFI, exercises 12.9, 12.10 and 12.1.
-    risk = normal_var(deviation=20.0, confidence=0.99)
-
-    assert risk.var == pytest.approx(46.5, abs=0.05)
-    assert risk.es == pytest.approx(53.3, abs=0.05)
-    assert normal_var(deviation=10.0, confidence=0.99, mean=2.0).var == pytest.approx(21.3, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("confidence", "days", "published"), [(0.975, 1, 3.92), (0.975, 5, 8.77), (0.99, 5, 10.40)]
-)
-def test_hull_horizon_examples(confidence: float, days: int, published: float):
-    # Source: Hull RMFI, exercise 12.6: daily standard deviation of 2.
-    assert normal_var(2.0, confidence).scaled(days).var == pytest.approx(published, abs=0.005)
-
-
-def test_hull_autocorrelated_horizon_example():
-    # Source: Hull RMFI, exercise 12.11: daily deviation 3, five days, autocorrelation 0.1.
-    assert 3.0 * horizon_factor(5, autocorrelation=0.1) == pytest.approx(7.265, abs=0.002)
-
-
-@pytest.mark.parametrize(
-    ("confidence", "var", "es"),
-    [
-        (0.90, 162.1, 222.0),
-        (0.95, 208.1, 260.9),
-        (0.975, 247.9, 295.7),
-        (0.99, 294.2, 337.1),
-        (0.995, 325.8, 365.8),
-    ],
-)
-def test_mcneil_frey_embrechts_table_of_normal_var_and_es(confidence: float, var: float, es: float):
-    # Source: QRM, section 2.3: a position of 10,000 with annual volatility 20 %, one of 250 days.
-    risk = parametric_var(np.array([[0.2**2 / 250]]), np.array([10_000.0]), confidence)
-
-    assert risk.var == pytest.approx(var, abs=0.15)
-    assert risk.es == pytest.approx(es, abs=0.15)
 
 
 def test_hull_var_is_not_subadditive_but_es_is():
@@ -197,7 +125,8 @@ def test_simulated_var_converges_to_the_parametric_for_small_moves():
     exposures = np.array([1e6, -5e5, 3e5, 2e5, -4e5, 1e5, 6e5, -2e5])
     model, scenarios = factor_model(returns, factors=3), 1500 * BLOCK
 
-    pnl = scenario_pnl(0, 1500, model.loadings, model.idiosyncratic, np.zeros(8), exposures, seed=42)
+    law = FactorLaw(model.loadings, model.idiosyncratic, np.zeros(8), degrees_of_freedom=0)
+    pnl = scenario_pnl(0, 1500, law, linear_contracts(8), exposures, seed=42)
     simulated = historical_var(pnl, 0.99)
 
     expected = parametric_var(model.covariance(), exposures, 0.99)

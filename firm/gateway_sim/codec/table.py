@@ -87,6 +87,15 @@ class Message:
             )
         return values
 
+    def names(self) -> set[str]:
+        """The names of its single fields, those inside groups left out."""
+        return {row.name for row in self.rows if isinstance(row, Field)}
+
+    def read(self, name: str, text: str) -> Any:
+        """A value of the single field `name` from its spelling; ValueError if it is none."""
+        row = next(row for row in self.rows if isinstance(row, Field) and row.name == name)
+        return row.kind.read(text)
+
     def encode(self, version: int, values: Mapping[str, Any]) -> list[str]:
         """The wire fields, the message number first."""
         fields = [str(self.id)]

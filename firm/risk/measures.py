@@ -1,0 +1,64 @@
+"""What one decision measures any book with: contracts, scenarios and sensitivities of one unit of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firm.risk.history import ReturnHistory
+from firm.risk.margin_scan import MarginScan
+from firm.risk.scenario_book import ScenarioBook
+from firm.risk.stress_tester import CompiledStress
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+
+
+class MovingBook:
+    """A scenario book that follows the firm's: made when it is first asked for, then moved by trades.
+
+    The moves depend on what is asked and in which order, and so on the log alone.
+    """
+
+    def __init__(
+        self, columns: Callable[[], Sequence[Matrix]], confidence: float, es_confidence: float
+    ) -> None:
+        self._columns = columns
+        self._levels = confidence, es_confidence
+        self._quantities: Vector | None = None
+        self._book: ScenarioBook | None = None
+
+    def at(self, quantities: Vector) -> ScenarioBook:
+        """The scenario book of these signed units, float64[n]."""
+        if self._book is None or self._quantities is None:
+            self._book = ScenarioBook(self._columns(), quantities, *self._levels)
+        else:
+            for i in np.flatnonzero(quantities != self._quantities).tolist():
+                self._book.apply(i, float(quantities[i] - self._quantities[i]))
+        self._quantities = quantities.copy()
+        return self._book
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measures:
+    """Of one decision. Arrays have one entry an instrument; money is account currency.
+
+    `valued` bool[n]: has returns (an option: its underlying has) and a value; whoever is not has a row of
+    zeros. `contracts` CONTRACT[n]; `deltas`, `gammas`, `vegas` float64[n] are those of one unit, see
+    `firm.risk.greeks`; `unit_stress` float64[scenarios, n] is what one unit loses in each scenario of
+    `stress`, NaN for what has no value or is not mapped (`unmapped`: the first reason, if there is one);
+    `historical` holds the past days as scenarios; `margin` estimates what a book ties up.
+    """
+
+    valued: NDArray[np.bool_]
+    contracts: NDArray[np.void]
+    history: ReturnHistory
+    historical: MovingBook
+    deltas: Vector
+    gammas: Vector
+    vegas: Vector
+    stress: CompiledStress
+    unit_stress: Matrix
+    unmapped: str | None
+    margin: MarginScan

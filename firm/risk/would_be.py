@@ -1,0 +1,125 @@
+"""The book as it would be with one more order: everything a limit may ask, worked out when it is asked.
+
+"All filled" is the book with every approved order and this one filled. Where filling only some of them would
+be worse, the figure is the worst over what may fill, an upper bound.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firm.domain.instrument import Instrument
+from firm.events.orders import Proposed
+from firm.risk.book import Book
+from firm.risk.measures import Measures
+from firm.risk.var_calculator import VarEs, parametric_var
+
+Vector = NDArray[np.float64]
+
+
+class WouldBe:
+    """Asked only where mark, measures and simulated scenarios are there. Money is account currency."""
+
+    def __init__(
+        self, book: Book, order: Proposed, confidence: float, es_confidence: float, bars: int
+    ) -> None:
+        """`bars`: the horizon of the VaR figures."""
+        self.book, self.order = book, order
+        self._levels, self._bars = (confidence, es_confidence), bars
+
+    @property
+    def equity(self) -> float:
+        """At the mark."""
+        return self.book.equity()
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is ordered."""
+        return self.book.instruments[self.order.instrument]
+
+    @property
+    def measures(self) -> Measures:
+        """What this decision measures with."""
+        assert self.book.measures is not None, "a limit asked for measures that are not there"
+        return self.book.measures
+
+    @cached_property
+    def expected(self) -> Vector:
+        """Signed units float64[n] with everything approved, without the order."""
+        return self.book.expected()
+
+    @cached_property
+    def trade(self) -> float:
+        """The order in signed units."""
+        return self.order.side.sign * float(self.order.quantity)
+
+    @cached_property
+    def quantities(self) -> Vector:
+        """Signed units float64[n], all filled."""
+        quantities = self.expected.copy()
+        quantities[self.order.instrument] += self.trade
+        return quantities
+
+    @cached_property
+    def exposures(self) -> Vector:
+        """Dollar deltas float64[n], for all but options the signed market value; all filled."""
+        return self.quantities * self.measures.deltas
+
+    @cached_property
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The least and the greatest exposure float64[n] of each instrument, whatever fills."""
+        low, high = (units * self.measures.deltas for units in self.book.extremes(self.order))
+        return np.minimum(low, high), np.maximum(low, high)
+
+    @cached_property
+    def position(self) -> float:
+        """Signed units of the ordered instrument if its side fills and the other does not."""
+        return float(self.book.worst_quantity(self.order))
+
+    @cached_property
+    def simulated(self) -> VarEs:
+        """Monte Carlo VaR and ES over the horizon, all filled: exact in the run's scenarios."""
+        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
+        return self.book.simulated.at(self.expected).with_trade(self.order.instrument, self.trade)
+
+    @cached_property
+    def historical(self) -> VarEs:
+        """VaR and ES of the past days, scaled to the horizon, all filled."""
+        past = self.measures.historical.at(self.expected)
+        return past.with_trade(self.order.instrument, self.trade).scaled(self._bars)
+
+    @cached_property
+    def parametric(self) -> VarEs:
+        """Delta-normal VaR and ES over the horizon, all filled; each at its own confidence."""
+        covariance = self.measures.history.covariance
+        by_factor = self.factor_exposures
+        var, es = (parametric_var(covariance, by_factor, level) for level in self._levels)
+        return VarEs(var.var, es.es)
+
+    @cached_property
+    def factor_exposures(self) -> Vector:
+        """Exposures float64[n] added up on the instrument that drives them (an option's underlying)."""
+        totals = np.zeros(len(self.exposures))
+        for factor, exposure in zip(self.measures.contracts["factor"], self.exposures, strict=True):
+            totals[factor] += exposure
+        return totals
+
+    @cached_property
+    def alone(self) -> float:
+        """VaR over the horizon of the position in the ordered instrument alone: the worst of the methods."""
+        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
+        past = self.measures.historical.at(self.expected).position(self.order.instrument, self.position)
+        drawn = self.book.simulated.at(self.expected).position(self.order.instrument, self.position)
+        factor = int(self.measures.contracts["factor"][self.order.instrument])
+        exposure = np.array([self.position * self.measures.deltas[self.order.instrument]])
+        variance = self.measures.history.covariance[factor : factor + 1, factor : factor + 1]
+        normal = parametric_var(variance, exposure, self._levels[0])
+        return max(past.scaled(self._bars).var, drawn.var, normal.var)
+
+    @cached_property
+    def stress(self) -> tuple[str, float]:
+        """The worst scenario and the loss in it, all filled."""
+        losses = self.measures.stress.book_losses(self.measures.unit_stress, self.quantities)
+        worst = int(np.argmax(losses))
+        return self.measures.stress.scenarios[worst].name, float(losses[worst])

@@ -1,0 +1,175 @@
+"""Full revaluation: P&L of contracts under given log-returns of their factors, scenario by scenario.
+
+Every kind of scenario comes through here: simulated, historical, filtered historical, stressed. A lane is a
+scenario; a pass over BLOCK lanes touches one contract. What does not depend on the scenario is worked out
+once, before the first lane, and what a contract is decides which loop runs, never a branch inside it.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from numba import njit
+
+from firm.risk_kernels.elementary import (
+    exp_of_negative,
+    expm1,
+    fma,
+    inline,
+    lane_loop,
+    tail_over_density,
+)
+from firm.risk_kernels.normals import BLOCK, lanes
+from firm.risk_kernels.single import exp_of_negative_single, expm1_single, tail_over_density_single
+from firm.risk_kernels.terms import EUROPEAN, LINEAR, PAYOFF, Precision, real_of
+
+
+@lane_loop
+def _revalue_linear(total: Any, value: Any, growth: Any, f: int, quantity: Any, n: Any, i: int) -> None:
+    worth = n[i, 0]
+    for lane in range(BLOCK):
+        gain = worth * growth[f, lane]
+        value[lane] = gain
+        total[lane] += quantity * gain
+
+
+@lane_loop
+def _revalue_payoff(total: Any, value: Any, growth: Any, f: int, quantity: Any, n: Any, i: int) -> None:
+    """n[i]: spot and strike, both discounted and signed; unit; unit times price."""
+    spot, strike, unit, paid = n[i, 0], n[i, 1], n[i, 2], n[i, 3]
+    nothing = unit - unit
+    for lane in range(BLOCK):
+        inside = fma(spot, growth[f, lane], spot) - strike
+        inside = nothing if inside < nothing else inside  # noqa: FURB136  # this order keeps NaN
+        gain = fma(unit, inside, -paid)
+        value[lane] = gain
+        total[lane] += quantity * gain
+
+
+@lane_loop
+def _revalue_ladder(
+    total: Any, value: Any, x: Any, f: int, quantity: Any, n: Any, i: int, coefficients: Any, row: int
+) -> None:
+    """n[i]: low, cells a unit of log-return, unit, unit times price. In double in either precision."""
+    low, density, unit, paid = n[i, 0], n[i, 1], n[i, 2], n[i, 3]
+    cells = coefficients.shape[1]
+    for lane in range(BLOCK):
+        along = (float(x[f, lane]) - low) * density
+        inside = (along >= 0.0) & (along <= cells)
+        along = along if inside else 0.0
+        cell = min(int(along), cells - 1)
+        t = 2.0 * (along - cell) - 1.0
+        worth = fma(coefficients[row, cell, 5], t, coefficients[row, cell, 4])
+        worth = fma(worth, t, coefficients[row, cell, 3])
+        worth = fma(worth, t, coefficients[row, cell, 2])
+        worth = fma(worth, t, coefficients[row, cell, 1])
+        worth = fma(worth, t, coefficients[row, cell, 0])
+        gain = fma(unit, worth, -paid) if inside else float("nan")
+        value[lane] = gain
+        total[lane] += quantity * gain
+
+
+def _european_loop(real: Any, exp_: Any, tail_: Any) -> Any:
+    """Black-Scholes for one precision, with the sign of the option folded in: puts and calls are one formula.
+
+    n[i], with w the sign and s = volatility sqrt(years): w d1 = n0 x + n1, w d2 = w d1 - n2, forward over
+    strike = n3 exp(x), n4 = w unit strike exp(-rate years), n5 = unit price. One exponential serves both
+    normal distribution functions, because density(d2) = density(d1) forward / strike.
+    """
+    zero, one, minus_half = real(0.0), real(1.0), real(-0.5)
+
+    @inline
+    def below(d: Any, density: Any) -> Any:
+        """N(d), given exp(-d^2 / 2)."""
+        beyond = density * tail_(abs(d))
+        return beyond if d < zero else one - beyond
+
+    @lane_loop
+    def revalue_european(
+        total: Any, value: Any, growth: Any, x: Any, f: int, quantity: Any, n: Any, i: int
+    ) -> None:
+        n0, n1, n2, n3, n4, n5 = n[i, 0], n[i, 1], n[i, 2], n[i, 3], n[i, 4], n[i, 5]
+        for lane in range(BLOCK):
+            d1 = fma(x[f, lane], n0, n1)
+            d2 = d1 - n2
+            ratio = fma(n3, growth[f, lane], n3)
+            density = exp_(minus_half * d1 * d1)
+            worth = fma(ratio, below(d1, density), -below(d2, density * ratio))
+            gain = fma(n4, worth, -n5)
+            value[lane] = gain
+            total[lane] += quantity * gain
+
+    return revalue_european
+
+
+def _growth_loop(expm1_: Any) -> Any:
+    @lane_loop
+    def grow(growth: Any, returns: Any, f: int) -> None:
+        for lane in range(BLOCK):
+            growth[f, lane] = expm1_(returns[f, lane])
+
+    return grow
+
+
+@lane_loop
+def _keep_total(totals: Any, block: int, total: Any) -> None:
+    for lane in range(BLOCK):
+        totals[block, lane] = total[lane]
+
+
+@lane_loop
+def _keep_column(columns: Any, i: int, block: int, value: Any) -> None:
+    for lane in range(BLOCK):
+        columns[i, block, lane] = value[lane]
+
+
+class Scratch(NamedTuple):
+    """What a block is worked out in; one a thread."""
+
+    total: Any
+    value: Any
+    growth: Any
+
+
+def revalue_scratch(factors: int, precision: Precision) -> Scratch:
+    """Memory to revalue contracts on factors 0 .. `factors` - 1."""
+    real = real_of(precision)
+    return Scratch(lanes((), real), lanes((), real), lanes((factors,), real))
+
+
+@cache
+def block_revaluation(precision: Precision) -> Any:
+    """The compiled function (total, columns, block, returns, scratch, terms) that revalues one block.
+
+    total[block, lane] is set to the sum over contracts, in their order, of quantity times P&L;
+    columns[contract, block, lane] to the P&L of one unit, where `columns` has that block.
+    """
+    if precision == "single":
+        grow = _growth_loop(expm1_single)
+        european = _european_loop(real_of(precision), exp_of_negative_single, tail_over_density_single)
+    else:
+        grow = _growth_loop(expm1)
+        european = _european_loop(real_of(precision), exp_of_negative, tail_over_density)
+
+    @njit(nogil=True, error_model="numpy")
+    def revalue(totals: Any, columns: Any, block: int, x: Any, scratch: Any, terms: Any) -> None:
+        total, value, growth = scratch.total, scratch.value, scratch.growth
+        kind, n, quantities, factor = terms.kind, terms.numbers, terms.quantities, terms.factor
+        coefficients, ladder = terms.coefficients, terms.ladder
+        total[:] = 0.0
+        for f in terms.factors:
+            grow(growth, x, f)
+        for i in range(len(kind)):
+            f, q = factor[i], quantities[i]
+            if kind[i] == LINEAR:
+                _revalue_linear(total, value, growth, f, q, n, i)
+            elif kind[i] == EUROPEAN:
+                european(total, value, growth, x, f, q, n, i)
+            elif kind[i] == PAYOFF:
+                _revalue_payoff(total, value, growth, f, q, n, i)
+            else:
+                _revalue_ladder(total, value, x, f, q, n, i, coefficients, ladder[i])
+            if block < columns.shape[1]:
+                _keep_column(columns, i, block, value)
+        _keep_total(totals, block, total)
+
+    return revalue

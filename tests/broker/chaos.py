@@ -1,0 +1,519 @@
+"""A firm without opinions at a gateway that misbehaves: a script of actions, and what must hold after it.
+
+A script is a list of plain values, made from a seed or written by hand, so that a failing one can be cut down
+to what it takes and kept.
+"""
+
+import asyncio
+import json
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from trading import RUN, settings
+from virtual import VirtualLoop, Wire, WireControl
+
+from firm.broker.desk import Desk, Terms
+from firm.domain.order import OrderType, Side, TimeInForce
+from firm.errors import FirmError, GatewayError
+from firm.events import CODEC, Event, Origin, Record, encode
+from firm.events.broker import BreakFound
+from firm.events.market import MarketData, Ticks
+from firm.events.orders import (
+    BrokerRejected,
+    Child,
+    CommissionReported,
+    OrderCanceled,
+    OrderCancelRequested,
+    OrderExpired,
+    OrderFilled,
+    OrderNotAccepted,
+    OrderSubmitted,
+)
+from firm.events.system import InstrumentsResolved, Reconciled
+from firm.exchange import MarginRules
+from firm.gateway_sim import control
+from firm.gateway_sim.brokerage import Brokerage, Command
+from firm.gateway_sim.gateway import Gateway
+from firm.store.memory import MemoryStore
+from firm.tape.load import load_tape
+from firm.tape.tape import Tape
+
+SYMBOLS = ("AAPL", "AMD", "KO")
+CASH = Decimal(1_000_000)
+LAST_WORDS = (OrderCanceled, OrderExpired, BrokerRejected, OrderNotAccepted)
+DAY_NS = 86_400_000_000_000
+QUIET_TURNS = 12
+PATIENCE_S = 400.0
+
+Action = tuple[Any, ...]
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+@cache
+def tape() -> Tape:
+    return load_tape(None, 3)
+
+
+class MemoryJournal:
+    """The gateway's journal without a disk: what was committed survives a restart."""
+
+    def __init__(self, commands: Sequence[Command] = ()) -> None:
+        self.commands = list(commands)
+
+    def append(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def commit(self, *, disk: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class World:
+    """A gateway and a firm on one wire. `story` is what was done, for people."""
+
+    directory: Path
+    clock: str = "free"
+    wire: Wire = field(default_factory=Wire)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    commands: list[Record] = field(default_factory=list)
+    desk: Desk | None = None
+    at: int = 0
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    broker: dict[str, Any] = field(default_factory=dict)
+    hidden_at_midnight: bool = False
+
+    # the two sides
+
+    def start_gateway(self) -> None:
+        """Begin, or begin again from the journal."""
+        margin = MarginRules(Decimal(4), shorts_allowed=True)
+        brokerage = Brokerage(tape(), CASH, "DU1", margin, preset_notice=False)
+        self.journal = MemoryJournal(self.journal.commands)
+        self.wire.start(Gateway(brokerage, self.journal))
+
+    def ask_gateway(self, **command: Any) -> dict[str, Any]:
+        """A command on the control port; nothing if the gateway is away."""
+        if self.wire.gateway is None:
+            return {}
+        answer = control.answer(self.wire.gateway, json.dumps(command).encode(), stepped=True)
+        self.wire.flush()
+        return answer
+
+    async def start_firm(self) -> None:
+        terms = Terms(
+            settings(0, request_timeout_ms=2000, connect_timeout_ms=2000, **self.broker),
+            SYMBOLS,
+            self.directory / "latch",
+            self.clock,
+            history_bars=5,
+        )
+        while self.desk is None:
+            desk = Desk(terms, WireControl(self.wire), self.wire.client)
+            try:
+                at, events = await desk.open(self.store.read(), RUN)
+            except GatewayError:
+                await desk.close()
+                await asyncio.sleep(5)
+                if self.wire.gateway is None:
+                    self.start_gateway()
+                self.heal_lines()
+            else:
+                self.desk = desk
+                self.commit(at, events)
+
+    async def stop_firm(self, *, kill: bool) -> None:
+        """End the firm; killed, it does not even hang up, and what it has not committed is lost."""
+        desk, self.desk = self.desk, None
+        if desk is None:
+            return
+        if kill:
+            for line in list(self.wire.lines):
+                line.broken()
+        await desk.close()
+
+    # the bus
+
+    def commit(self, at: int, events: Sequence[Event]) -> None:
+        hidden = self.wire.gateway is None or bool(self.wire.gateway.faults._withheld)
+        if hidden and self.at // DAY_NS != at // DAY_NS:
+            self.hidden_at_midnight = True
+        self.at = max(self.at, at)
+        for event in events:
+            if not isinstance(event, MarketData | Ticks):
+                self.record("broker", Origin.INPUT, event)
+
+    def record(self, author: str, origin: Origin, event: Event) -> Record:
+        record = Record(self.store.last_seq + 1, self.at, origin, author, 0, 0, event.KIND, encode(event))
+        self.store.commit([record])
+        return record
+
+    async def turn(self, until: int | None = None, *, lose: bool = False) -> None:
+        """One turn; `lose`: the firm dies before its page is committed."""
+        assert self.desk is not None
+        commands, self.commands = self.commands, []
+        try:
+            at, events, _ = await self.desk.turn(commands, until)
+        except GatewayError:
+            await self.stop_firm(kill=True)
+            if self.wire.gateway is None:
+                self.start_gateway()
+            await self.start_firm()
+            return
+        if lose:
+            await self.stop_firm(kill=True)
+            await self.start_firm()
+            return
+        self.commit(at, events)
+
+    # the script
+
+    async def do(self, action: Action) -> None:
+        kind, *rest = action
+        await getattr(self, f"do_{kind}")(*rest)
+
+    async def do_turn(self) -> None:
+        await self.turn()
+
+    async def do_step(self) -> None:
+        """The market moves on by one frame."""
+        if self.clock == "free" and self.wire.gateway is not None:
+            self.wire.gateway.step(None)
+            self.wire.flush()
+        await self.turn()
+
+    async def do_submit(
+        self, instrument: int, side: str, quantity: int, kind: str, tif: str, turn: bool
+    ) -> None:
+        instruments = self.logged(InstrumentsResolved)[0].instruments
+        price = {"far": Decimal("1.00") if side == "BUY" else Decimal("9999.00"), "market": None}[kind]
+        order_type = OrderType.MARKET if price is None else OrderType.LIMIT
+        child = Child(
+            instrument,
+            instruments[instrument].con_id,
+            Side(side),
+            Decimal(quantity),
+            order_type,
+            price,
+            TimeInForce(tif),
+        )
+        self.commands.append(self.record("execution", Origin.DERIVED, OrderSubmitted(1, "market", child)))
+        if turn:
+            await self.turn()
+
+    async def do_cancel(self, which: int, turn: bool) -> None:
+        seqs = [r.seq for r in self.store.read(kinds={OrderSubmitted.KIND})]
+        if seqs:
+            wish = OrderCancelRequested(seqs[which % len(seqs)], "no longer wanted")
+            self.commands.append(self.record("execution", Origin.DERIVED, wish))
+            if turn:
+                await self.turn()
+
+    async def do_lost_page(self) -> None:
+        """The firm dies with a page that nobody has committed."""
+        await self.turn(lose=True)
+
+    async def do_kill_firm(self) -> None:
+        """The firm dies before it has sent what is committed, and lives again."""
+        await self.stop_firm(kill=True)
+        await self.start_firm()
+
+    async def do_restart_gateway(self) -> None:
+        self.wire.stop()
+        await asyncio.sleep(1)
+        self.start_gateway()
+
+    async def do_gateway_away(self, seconds: float) -> None:
+        """The gateway dies, the firm goes on meanwhile."""
+        self.wire.stop()
+        asyncio.get_running_loop().call_later(seconds, self.start_if_away)
+        await self.turn()
+
+    def start_if_away(self) -> None:
+        if self.wire.gateway is None:
+            self.start_gateway()
+
+    async def do_cut(self) -> None:
+        self.ask_gateway(cmd="cut")
+
+    async def do_deaf(self) -> None:
+        """The link goes half-open: nobody is told, nothing arrives."""
+        for line in self.wire.lines:
+            line.deaf = True
+
+    async def do_mute(self) -> None:
+        """What the firm sends from now on is lost in flight, until the connection is made anew."""
+        for line in self.wire.lines:
+            line.mute = True
+
+    async def do_lag(self, seconds: float) -> None:
+        for line in self.wire.lines:
+            line.lag_s = seconds
+
+    def heal_lines(self) -> None:
+        for line in self.wire.lines:
+            line.lag_s = 0.0
+
+    async def do_inject(self, code: int, turn: bool) -> None:
+        """A notice about the session."""
+        self.ask_gateway(cmd="inject", code=code, text=f"notice {code}")
+        if turn:
+            await self.turn()
+
+    async def do_error_on(self, which: int, code: int) -> None:
+        """An error with the id of a live order, which does it no harm."""
+        if self.wire.gateway is None:
+            return
+        live = [o for o in control.orders(self.wire.gateway) if o["status"] in {"Submitted", "PreSubmitted"}]
+        if live:
+            order_id = live[which % len(live)]["order_id"]
+            self.ask_gateway(cmd="inject", code=code, text=f"error {code}", req_id=order_id)
+
+    async def do_withhold(self, messages: list[str], on: bool) -> None:
+        self.ask_gateway(cmd="withhold", messages=list(messages), on=on)
+
+    async def do_double(self, messages: list[str], on: bool) -> None:
+        self.ask_gateway(cmd="double", messages=list(messages), on=on)
+
+    async def do_wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def do_latch(self, down: bool) -> None:
+        latch = self.directory / "latch"
+        if down:
+            latch.write_text("drill")
+        else:
+            latch.unlink(missing_ok=True)
+
+    # what must hold
+
+    def logged(self, kind: type[Any]) -> list[Any]:
+        return [CODEC.event(record) for record in self.store.read(kinds={kind.KIND})]
+
+    async def settle(self) -> None:
+        """Every fault is over; the firm gets the time it needs to find the truth."""
+        if self.wire.gateway is None:
+            self.start_gateway()
+        self.heal_lines()
+        for fault in ("withhold", "double"):
+            self.ask_gateway(cmd=fault, messages=MESSAGES, on=False)
+        self.ask_gateway(cmd="inject", code=1102, text="restored")
+        (self.directory / "latch").unlink(missing_ok=True)
+        if self.desk is None:
+            await self.start_firm()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S
+        quiet = 0
+        while quiet < QUIET_TURNS and loop.time() < deadline:
+            before = self.store.last_seq
+            await asyncio.sleep(0.01)
+            await self.turn(until=self.at if self.clock == "stepped" else None)
+            quiet = quiet + 1 if self.store.last_seq == before else 0
+        for _ in range(2):
+            assert self.desk is not None
+            self.commit(self.at, await self.desk.reconcile())
+
+    def check(self) -> None:
+        """What must hold. What the gateway hid beyond its midnight nobody can know: that must be a break."""
+        try:
+            self._check()
+        except Broken:
+            told = self.logged(Reconciled)[-1].breaks or self.logged(BreakFound)
+            if not (self.hidden_at_midnight and told):
+                raise
+
+    def _check(self) -> None:
+        """Sums of fills, positions, one live order an intent, no intent lost or sent twice, cash."""
+        gateway = self.wire.gateway
+        assert gateway is not None
+        orders = control.orders(gateway)
+        status = control.status(gateway)
+        self._check_orders(orders)
+        fills = self._fills()
+        self._check_positions(fills, status)
+        self._check_cash(fills, status)
+        last = self.logged(Reconciled)[-1]
+        if last.breaks:
+            raise Broken(f"breaks are left: {last.breaks}")
+
+    def _fills(self) -> dict[str, OrderFilled]:
+        newest: dict[str, OrderFilled] = {}
+        for fill in self.logged(OrderFilled):
+            known = newest.get(fill.exec_id)
+            if known is not None and known.revision >= fill.revision:
+                raise Broken(f"execution {fill.exec_id} was told twice: {known} and {fill}")
+            newest[fill.exec_id] = fill
+        return newest
+
+    def _check_orders(self, orders: Sequence[dict[str, Any]]) -> None:
+        by_ref = Counter(order["order_ref"] for order in orders)
+        twice = {ref: n for ref, n in by_ref.items() if n > 1}
+        if twice:
+            raise Broken(f"sent more than once: {twice}")
+        found = {order["order_ref"]: order for order in orders}
+        ends: dict[int, list[Event]] = {}
+        for kind in LAST_WORDS:
+            for event in self.logged(kind):
+                ends.setdefault(event.child_seq, []).append(event)
+        filled: Counter[int] = Counter()
+        for fill in self._fills().values():
+            filled[fill.child_seq] += int(fill.quantity)
+        for record in self.store.read(kinds={OrderSubmitted.KIND}):
+            self._check_intent(record, found.get(f"{RUN}-{record.seq}"), ends, filled[record.seq])
+
+    def _check_intent(
+        self, record: Record, order: dict[str, Any] | None, ends: dict[int, list[Event]], filled: int
+    ) -> None:
+        seq, child = record.seq, CODEC.event(record).child
+        said = ends.get(seq, [])
+        if len(said) > 1:
+            raise Broken(f"order {seq} ended more than once: {said}")
+        whole = filled == int(child.quantity)
+        if order is None:
+            if filled or [type(e) for e in said] not in (
+                [OrderNotAccepted],
+                [BrokerRejected],
+                [OrderCanceled],
+            ):
+                raise Broken(f"order {seq} is not at the gateway; the log says {said}, {filled} filled")
+            return
+        if filled != int(Decimal(order["filled"])):
+            raise Broken(f"order {seq}: {order['filled']} filled at the gateway, {filled} in the log")
+        live = order["status"] in {"Submitted", "PreSubmitted"}
+        if live and said:
+            raise Broken(f"order {seq} is live at the gateway, the log says {said}")
+        if not live and not said and not whole:
+            raise Broken(f"order {seq} is {order['status']} at the gateway, the log has no last word")
+
+    def _check_positions(self, fills: dict[str, OrderFilled], status: dict[str, Any]) -> None:
+        sums: Counter[str] = Counter()
+        for fill in fills.values():
+            sums[SYMBOLS[fill.instrument]] += int(fill.quantity) * fill.side.sign
+        held = {symbol: int(Decimal(q)) for symbol, q in status["positions"].items()}
+        ours = {symbol: n for symbol, n in sums.items() if n}
+        last = {SYMBOLS[i]: int(q) for i, q in self.logged(Reconciled)[-1].positions}
+        if not ours == held == last:
+            raise Broken(f"fills add up to {ours}, the gateway holds {held}, the log was told {last}")
+
+    def _check_cash(self, fills: dict[str, OrderFilled], status: dict[str, Any]) -> None:
+        fees = {fee.exec_id: fee.commission for fee in self.logged(CommissionReported)}
+        missing = fills.keys() - fees.keys()
+        if missing:
+            raise Broken(f"no commission of {sorted(missing)}")
+        spent = sum((f.quantity * f.side.sign * f.price for f in fills.values()), start=Decimal(0))
+        expected = CASH - spent - sum(fees.values(), start=Decimal(0))
+        if abs(expected - Decimal(status["cash"])) > Decimal("0.01"):
+            raise Broken(f"the log adds up to {expected} in cash, the gateway has {status['cash']}")
+
+
+MESSAGES = ["orderStatus", "openOrder", "execDetails", "commissionReport", "error", "completedOrder"]
+CODES_ON_ORDERS = (161, 10147, 10148, 103, 104, 110, 201, 10318, 10052, 399, 404, 2109, 10349, 99999)
+NOTICES = (1100, 1101, 1102, 2103, 2104, 2105, 2106, 2110, 10182, 2157, 2158, 1300)
+
+
+def script(seed: int, length: int) -> list[Action]:
+    """What happens in one run, by its seed."""
+    dice = random.Random(seed)
+
+    def submit() -> Action:
+        kind = dice.choice(("market", "market", "far"))
+        return (
+            "submit",
+            dice.randrange(3),
+            dice.choice(("BUY", "SELL")),
+            dice.randrange(1, 300),
+            kind,
+            dice.choice(("DAY", "GTC")),
+            dice.random() < 0.5,
+        )
+
+    makers = {
+        submit: 30,
+        lambda: ("cancel", dice.randrange(50), dice.random() < 0.6): 12,
+        lambda: ("turn",): 15,
+        lambda: ("step",): 16,
+        lambda: ("lost_page",): 3,
+        lambda: ("kill_firm",): 3,
+        lambda: ("restart_gateway",): 2,
+        lambda: ("gateway_away", dice.choice((0.5, 3.0, 20.0))): 2,
+        lambda: ("cut",): 4,
+        lambda: ("deaf",): 2,
+        lambda: ("mute",): 3,
+        lambda: ("lag", dice.choice((0.0, 0.1, 1.5))): 3,
+        lambda: ("inject", dice.choice(NOTICES), dice.random() < 0.5): 8,
+        lambda: ("error_on", dice.randrange(9), dice.choice(CODES_ON_ORDERS)): 8,
+        lambda: ("withhold", [dice.choice(MESSAGES)], dice.random() < 0.5): 8,
+        lambda: ("double", [dice.choice(MESSAGES)], dice.random() < 0.6): 4,
+        lambda: ("wait", dice.choice((0.01, 1.0, 6.0, 400.0))): 5,
+        lambda: ("latch", dice.random() < 0.3): 2,
+    }
+    chosen = dice.choices(list(makers), list(makers.values()), k=length)
+    return [make() for make in chosen]
+
+
+def play(actions: Sequence[Action], clock: str = "free", **broker: Any) -> World:
+    """Live the script in a world of its own and check what must hold; Broken if it does not."""
+    loop = VirtualLoop()
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            world = World(Path(directory), clock, broker=broker)
+            loop.run_until_complete(_play(world, actions))
+            return world
+    finally:
+        loop.close()
+
+
+async def _play(world: World, actions: Sequence[Action]) -> None:
+    world.start_gateway()
+    try:
+        await world.start_firm()
+        await world.turn()
+        for action in actions:
+            if world.desk is None:
+                await world.start_firm()
+            await world.do(action)
+        await world.settle()
+        world.check()
+    finally:
+        await world.stop_firm(kill=False)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def smallest(actions: Sequence[Action], fails: Any) -> list[Action]:
+    """A shorter script that fails as well: pieces are left out while it still does."""
+    kept = list(actions)
+    size = max(len(kept) // 2, 1)
+    while size:
+        at = 0
+        while at < len(kept):
+            tried = kept[:at] + kept[at + size :]
+            if fails(tried):
+                kept = tried
+            else:
+                at += size
+        size //= 2
+    return kept
+
+
+def fails(actions: Sequence[Action], clock: str = "free") -> str | None:
+    """What went wrong, if anything did."""
+    try:
+        play(actions, clock)
+    except (Broken, FirmError, AssertionError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,197 @@
+"""A loop whose time is made, and a wire without a network: real client and real gateway in one process.
+
+Nothing here knows what an order is. Bytes go through the gateway's own framing and the client's own decoder;
+time jumps to the next timer as soon as nobody has anything left to do, so a run is a function of its seed.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+from eventkit import Event
+
+from firm.broker.control import Stepped
+from firm.broker.recorder import RecordingIB
+from firm.errors import GatewayClosed, GatewayUnavailable
+from firm.gateway_sim import control
+from firm.gateway_sim.codec.framing import Deframer, Greeter, agreed_version, frame
+from firm.gateway_sim.gateway import Gateway
+from firm.gateway_sim.session import Session
+from firm.gateway_sim.times import execution_time
+
+
+class _Jump(selectors.DefaultSelector):
+    """Never waits: when nothing is ready it moves the loop's time on instead."""
+
+    loop: "VirtualLoop"
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everybody waits and nothing will ever happen")
+            self.loop.seconds += max(timeout, 0.0)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that takes no time."""
+
+    def __init__(self) -> None:
+        selector = _Jump()
+        super().__init__(selector)
+        selector.loop = self
+        self.seconds = 1000.0
+
+    def time(self) -> float:
+        return self.seconds
+
+
+class Wire:
+    """Joins lines to one gateway, which may be away (None)."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+        self.lines: list[Line] = []
+
+    def start(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def stop(self) -> None:
+        """The gateway's process ends: every line breaks."""
+        self.gateway = None
+        for line in list(self.lines):
+            line.broken()
+
+    def flush(self) -> None:
+        """Disk before wire, as the server does it; then the lines that are to end."""
+        assert self.gateway is not None
+        self.gateway.commit()
+        for line in list(self.lines):
+            line.flush()
+
+    def client(self, arrived: Callable[[], None]) -> RecordingIB:
+        """The library's client on a line of this wire; see `Connection`."""
+        ib = RecordingIB(arrived)
+        line = Line(self)
+        line.hasData += ib.client._onSocketHasData
+        line.disconnected += ib.client._onSocketDisconnected
+        ib.client.conn = line
+        return ib
+
+
+class Line:
+    """One connection: what ib_async calls its `Connection`, and the gateway its client."""
+
+    deaf = False
+    """The peer is silent and hears nothing, and nobody is told: a half-open link."""
+    mute = False
+    """What the client sends is lost on the way; it still hears the gateway."""
+    lag_s = 0.0
+    """How long everything to the client is under way."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.hasData, self.disconnected = Event("hasData"), Event("disconnected")
+        self.numBytesSent = self.numMsgSent = 0
+        self.alive = False
+        self.session: Session | None = None
+
+    async def connectAsync(self, host: str, port: int) -> None:  # noqa: ARG002, N802  the library's name
+        if self._wire.gateway is None:
+            raise ConnectionRefusedError("the gateway is away")
+        self._loop = asyncio.get_running_loop()
+        self._greeter, self._deframer = Greeter(), Deframer()
+        self.session, self._latest = None, 0.0
+        self.deaf, self.mute, self.alive = False, False, True
+        self._wire.lines.append(self)
+
+    def isConnected(self) -> bool:  # noqa: N802
+        return self.alive
+
+    def disconnect(self) -> None:
+        if self.alive:
+            self._end("")
+
+    def broken(self) -> None:
+        """The peer has reset the connection."""
+        if self.alive:
+            self._end("connection reset by peer")
+
+    def sendMsg(self, data: bytes) -> None:  # noqa: N802
+        if self.alive and not self.deaf and not self.mute:
+            self._loop.call_soon(self._deliver, data)
+
+    def flush(self) -> None:
+        """What the gateway has queued for this client goes on its way."""
+        session = self.session
+        if session is None:
+            return
+        if session.out:
+            data = bytes(session.out)
+            session.out.clear()
+            self._send(data)
+        if session.cut or session.closing:
+            self._loop.call_soon(self.broken)
+
+    def _send(self, data: bytes) -> None:
+        if self.deaf:
+            return
+        now = self._loop.time()
+        self._latest = max(self._latest + 1e-9, now + self.lag_s)  # a stream keeps its order
+        self._loop.call_at(self._latest, self._arrive, data)
+
+    def _arrive(self, data: bytes) -> None:
+        if self.alive and not self.deaf:
+            self.hasData.emit(data)
+
+    def _deliver(self, data: bytes) -> None:
+        gateway = self._wire.gateway
+        if gateway is None or not self.alive or self.deaf:
+            return
+        for payload in self._deframer.feed(self._greeter.feed(data)):
+            if self.session is None:
+                version = agreed_version(payload)
+                assert version is not None
+                self._send(frame([str(version), execution_time(gateway.brokerage.at, version)]))
+                self.session = gateway.connect(version)
+            elif not self.session.closing:
+                gateway.receive(self.session, payload)
+        self._wire.flush()
+
+    def _end(self, reason: str) -> None:
+        self.alive = False
+        self._wire.lines.remove(self)
+        gateway = self._wire.gateway
+        if gateway is not None and self.session in gateway.sessions:
+            gateway.disconnect(self.session)
+        self._loop.call_soon(self.disconnected.emit, reason)
+
+
+class WireControl:
+    """The control port of the gateway on this wire, without the port."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def connect(self) -> None:
+        if self._wire.gateway is None:
+            raise GatewayUnavailable("the gateway is away")
+
+    async def step(self, until: int | None) -> Stepped:
+        gateway = self._there()
+        stepped = gateway.step(until)
+        self._wire.flush()
+        return Stepped(stepped.at, stepped.done)
+
+    async def status(self) -> dict[str, Any]:
+        return control.status(self._there())
+
+    async def close(self) -> None:
+        pass
+
+    def _there(self) -> Gateway:
+        if self._wire.gateway is None:
+            raise GatewayClosed("the gateway is away")
+        return self._wire.gateway
