@@ -30,9 +30,11 @@ from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
 
 from firm.actors import cluster, risk_tasks
 from firm.config import Settings, load_settings
+from firm.domain.instrument import Instrument
 from firm.events import Origin, Record
 from firm.events.risk import RiskRunRequested
-from firm.risk.run import measure, plan
+from firm.risk.cube import Shard, plan
+from firm.risk.run import kept_blocks, measure
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
@@ -99,6 +101,9 @@ class BareHost:
         """Nothing is done."""
         return value
 
+    def keep(self, request: RiskRunRequested, cube: Sequence[Any]) -> None:
+        """Nothing is kept."""
+
 
 class BareSeat:
     """Stands for the signal agents."""
@@ -111,14 +116,25 @@ class BareSeat:
 class BareBus:
     """Drives the hops as the firm's bus does, in an actor as that is."""
 
-    def __init__(self, broker: Any, hosts: Sequence[Any], seats: Sequence[Any], asked: Counts) -> None:
+    def __init__(
+        self,
+        broker: Any,
+        hosts: Sequence[Any],
+        seats: Sequence[Any],
+        asked: Counts,
+        settings: Settings,
+        instruments: tuple[Instrument, ...],
+    ) -> None:
         """`hosts`: one, or bookkeeper, risk, cio, compliance, execution. `asked`: what the firm counts."""
+        self._settings, self._instruments = settings, instruments
         self._counts: Counts = Counter()
         self._broker = CountedActor(broker, "broker turns", self._counts)
         self._hosts = [CountedActor(host, "host calls", self._counts) for host in hosts]
         self._seats = [CountedActor(seat, "seat calls", self._counts) for seat in seats]
         self._calls_a_seat = asked["seat calls"] // len(seats)
         self._task = counted(risk_tasks.measure_shard.remote, "risk tasks", self._counts)
+        self._stress = counted(risk_tasks.stress_book.remote, "risk tasks", self._counts)
+        self._put = counted(ray.put, "puts", self._counts)
         self._fingerprint = numeric_fingerprint()
         self._directory = tempfile.TemporaryDirectory()
         keys = Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32))
@@ -147,13 +163,27 @@ class BareBus:
         answers = [seat.answer.remote(100) for seat in self._seats for _ in range(self._calls_a_seat)]
         self._pass([one, rest[0]] if rest else [one])
         cut = [] if request is None else plan(request, shards)
-        tasks = [self._task(request, shard, 0, self._fingerprint) for shard in cut]
+        tasks, cube = self._risk_run(request, cut)
         ray.wait(answers, num_returns=len(answers), timeout=5)
         ray.get(answers)
         ray.get(tasks, timeout=5)
+        if request is not None:
+            (rest[0] if rest else one).keep.remote(request, cube)
         self._commit()
         self._pass([rest[1], rest[0], rest[2], rest[3]] if rest else [one])
         self._commit()
+
+    def _risk_run(
+        self, request: RiskRunRequested | None, cut: Sequence[Shard]
+    ) -> tuple[list[Any], list[Any]]:
+        if request is None:
+            return [], []
+        keep = kept_blocks(request, cut, self._settings.risk.cube_bytes_max)
+        shared = self._put(request)
+        shards = zip(cut, keep, strict=True)
+        measured = [self._task(shared, shard, kept, 0, self._fingerprint) for shard, kept in shards]
+        stress = self._stress(shared, self._settings, self._instruments, self._fingerprint)
+        return [*(tail for tail, _ in measured), stress], [columns for _, columns in measured]
 
     def _pass(self, hosts: Sequence[Any]) -> None:
         value: Any = b""
@@ -171,11 +201,11 @@ def kernel_ms(request: RiskRunRequested, shards: int) -> list[float]:
     """Each shard of the risk run alone, in this process: median of five."""
     took: list[list[float]] = []
     for shard in plan(request, shards):
-        measure(request, shard)
+        measure(request, shard, shard.blocks)
         took.append([])
         for _ in range(5):
             began = time.perf_counter()
-            measure(request, shard)
+            measure(request, shard, shard.blocks)
             took[-1].append((time.perf_counter() - began) * 1000)
     return [statistics.median(each) for each in took]
 
@@ -188,13 +218,13 @@ def measure_hops(settings: Settings, data: Path | None, decisions: int, port: in
         if data is None:
             data = Path(place) / "quotes.npz"
             write_quarter_hours(data, HISTORY_SESSIONS + 2)
-        asked, request = firm_counts(settings, data, Path(place))
+        asked, request, instruments = firm_counts(settings, data, Path(place))
     seated = [ray.remote(BareHost).options(num_cpus=0).remote() for _ in groups(settings)]
     seats = [
         ray.remote(BareSeat).options(num_cpus=0).remote() for _ in range(settings.cluster.signal_replicas)
     ]
     broker = ray.remote(BareBroker).options(num_cpus=0).remote(port)
-    bus = ray.remote(BareBus).options(num_cpus=0).remote(broker, seated, seats, asked)
+    bus = ray.remote(BareBus).options(num_cpus=0).remote(broker, seated, seats, asked, settings, instruments)
     ray.get(bus.warm.remote(shards))
     with_mc: list[float] = []
     without: list[float] = []

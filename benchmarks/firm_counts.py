@@ -18,11 +18,12 @@ from firm.actors.signal_seat import SignalSeat
 from firm.bus.driver import Driver
 from firm.bus.schedule import decision_times
 from firm.config import Settings
+from firm.domain.instrument import Instrument
 from firm.events import CODEC, Record
 from firm.events.orders import OrderSubmitted
 from firm.events.risk import RiskRunRequested
 from firm.events.scheduled import SessionsLoaded
-from firm.events.system import CycleKind, CycleOpened, RunStarted
+from firm.events.system import CycleKind, CycleOpened, InstrumentsResolved, RunStarted
 from firm.local import NoOperator
 from firm.local_broker import LocalBroker
 from firm.risk_kernels.fingerprint import numeric_fingerprint
@@ -59,11 +60,13 @@ def groups(settings: Settings) -> list[list[str]]:
     return [list(agent_names())] if settings.cluster.co_seated else [[name] for name in agent_names()]
 
 
-def firm_counts(settings: Settings, data: Path, within: Path) -> tuple[Counts, RiskRunRequested]:
+def firm_counts(
+    settings: Settings, data: Path, within: Path
+) -> tuple[Counts, RiskRunRequested, tuple[Instrument, ...]]:
     """The real firm's bus on this Ray for two days: what a decision with orders calls and commits.
 
     Returns the counts that most such decisions have (the shared window is put anew now and then), and the
-    last risk request.
+    last risk request, and the universe it is about.
     """
     counts: Counts = Counter()
     content = settings.model_dump_json()
@@ -79,14 +82,16 @@ def firm_counts(settings: Settings, data: Path, within: Path) -> tuple[Counts, R
     store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
     broker = LocalBroker(tape, settings)
     task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
+    stress = SimpleNamespace(remote=counted(risk_tasks.stress_book.remote, "risk tasks", counts))
     seen: list[tuple[tuple[str, int], ...]] = []
     with (
         mock.patch.object(risk_tasks, "measure_shard", task),
+        mock.patch.object(risk_tasks, "stress_book", stress),
         mock.patch.object(ray, "put", counted(ray.put, "puts", counts)),
         mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
         mock.patch.object(broker, "turn", counted(broker.turn, "broker turns", counts)),
     ):
-        crew = RayCrew(hosts, seats, settings.cluster.num_cpus, numeric_fingerprint())
+        crew = RayCrew(hosts, seats, settings, settings.cluster.num_cpus, numeric_fingerprint())
         driver = Driver(rules(settings), crew, store, broker, NoOperator())
         sessions = SessionsLoaded(tape.sessions, decision_times(tape.sessions, settings.schedule.decide))
         driver.start(RunStarted(1, "benchmark", settings.logged(), "", tape.label), lambda: sessions)
@@ -98,12 +103,15 @@ def firm_counts(settings: Settings, data: Path, within: Path) -> tuple[Counts, R
             if _decided_orders(store.read(since=since)):
                 seen.append(tuple(sorted(counts.items())))
     (asked,) = store.read(kinds={RiskRunRequested.KIND})[-1:]
+    (universe,) = store.read(kinds={InstrumentsResolved.KIND})[-1:]
     store.close()
     for actor in {id(a): a for a in (*hosts.values(), *seats)}.values():
         ray.kill(actor._actor, no_restart=True)  # noqa: SLF001 - the handle it counts for
     request = CODEC.event(asked)
+    resolved = CODEC.event(universe)
     assert isinstance(request, RiskRunRequested)
-    return Counter(dict(statistics.mode(seen))), request
+    assert isinstance(resolved, InstrumentsResolved)
+    return Counter(dict(statistics.mode(seen))), request, resolved.instruments
 
 
 def _decided_orders(records: Sequence[Record]) -> bool:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from firm.errors import ConfigError
 
@@ -230,9 +238,16 @@ class Correlation(Section):
     lags: PositiveInt
     regime_window_bars: Annotated[int, Field(ge=20)]
     regime_windows_min: PositiveInt
-    calm_quantile: Fraction
-    crisis_quantile: Fraction
+    regime_step_bars: PositiveInt
+    calm_quantile: Annotated[float, Field(gt=0, lt=1)]
+    crisis_quantile: Annotated[float, Field(gt=0, lt=1)]
     crisis_blend: Fraction
+
+    @model_validator(mode="after")
+    def _calm_is_below_crisis(self) -> "Correlation":
+        if self.calm_quantile >= self.crisis_quantile:
+            raise ValueError(f"calm_quantile needs to be below crisis_quantile {self.crisis_quantile}")
+        return self
 
 
 class Risk(Section):

@@ -12,6 +12,7 @@ from firm.actors.lost import LOST
 from firm.actors.plan import RunPlan
 from firm.actors.risk_tasks import warm_workers
 from firm.actors.signal_crew import RETRY_S
+from firm.agents.risk import Risk
 from firm.bus.driver import Driver
 from firm.bus.gateway import CommandBatch, Page
 from firm.errors import AgentStale, GatewayClosed, GatewayError, GatewayUnavailable, StoreLocked
@@ -88,8 +89,14 @@ class EventBus:
     """Runs the firm from start to shutdown. After a death it is asked again, and resumes from the store."""
 
     def warm(self, plan: RunPlan) -> None:
-        """Compile the risk kernels on the workers: on ours, since Ray gives each detached actor its own."""
-        warm_workers(plan.config().cluster.num_cpus, plan.started.fingerprint)
+        """Compile the risk kernels on the workers: on ours, since Ray gives each detached actor its own.
+
+        And those of the Risk agent in its own actor, meanwhile.
+        """
+        cluster = plan.config().cluster
+        risk = ray.get_actor(seat_name(Risk.name, plan), cluster.namespace).warm.remote()
+        warm_workers(cluster.num_cpus, plan.started.fingerprint)
+        ray.get(risk)
 
     def __init__(self) -> None:
         self._ended_at: int | None = None

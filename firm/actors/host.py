@@ -14,6 +14,7 @@ from firm.config import Settings
 from firm.events import Record
 from firm.events.risk import RiskRunRequested
 from firm.risk.cube import KeptCubes, Matrix
+from firm.risk.measures import warm_up
 from firm.roster import hire
 
 LOG = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class Host:
         for stage in _stages.decode(stages):
             relay = self._listeners[stage.name].hear(stage.inbox, relay)
         return encode(relay)
+
+    def warm(self) -> None:
+        """Compile what the agents measure with, before the first decision waits for it."""
+        warm_up()
 
     def keep(self, request: RiskRunRequested, cube: Sequence[Any]) -> None:
         """Where the scenarios of a run are: refs into the object store, read from there without copying.

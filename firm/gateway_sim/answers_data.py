@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
+from firm.gateway_sim.answers_reference import option_data, option_details
 from firm.gateway_sim.bar_requests import bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.catalogue import FILL_VENUE, MARKET_RULE
@@ -13,7 +14,7 @@ from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.history import intraday_bars
 from firm.gateway_sim.rights import DELAYED_TICK, SHOWING_DELAYED, is_delayed, is_mute, refusal
 from firm.gateway_sim.session import BarRequest, Session, TickByTick, TickRequest
-from firm.gateway_sim.times import execution_time
+from firm.gateway_sim.times import execution_time, local_date
 from firm.tape.tape import Frame
 
 BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE, OPEN = (
@@ -40,7 +41,7 @@ def contract_details(brokerage: Brokerage, session: Session, asked: Values) -> N
     """The one contract that fits, or error 200."""
     instrument = brokerage.catalogue.find(asked)
     if instrument is None:
-        return session.error(asked["reqId"], 200, NO_DEFINITION)
+        return option_details(brokerage, session, asked)
     details = brokerage.catalogue.details(instrument, brokerage.at)
     session.say("contractDetails", reqId=asked["reqId"], **details)
     if not asked["conId"] and session.faults.on("ambiguous", session.client_id, instrument.symbol):
@@ -80,6 +81,9 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     req_id = asked["reqId"]
     instrument = brokerage.catalogue.find(asked)
     if instrument is None:
+        found = brokerage.chains.find(asked, local_date(brokerage.at))
+        if len(found) == 1:
+            return option_data(brokerage, session, asked, found[0])
         return session.error(req_id, 200, NO_DEFINITION)
     if (refused := refusal(session, instrument)) is not None:
         return session.error(req_id, *refused)
@@ -97,7 +101,9 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
         session.error(req_id, 10167, SHOWING_DELAYED)
     session.say("marketDataType", reqId=req_id, type=3 if delayed else 1)
     generic = {part.strip() for part in asked["genericTicks"].split(",")}
-    request = TickRequest(req_id, instrument, bool(generic & {"233", "375"}), delayed)
+    request = TickRequest(
+        req_id, instrument, bool(generic & {"233", "375"}), delayed, bool(generic & {"292"})
+    )
     _say_known(brokerage, session, request)
     if asked["snapshot"]:
         return session.say("tickSnapshotEnd", reqId=req_id)

@@ -35,11 +35,23 @@ from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.commands import Bust, Cancel, CancelAll, Command, Correct, Lend, Manual, Place, Step
 from firm.gateway_sim.history import Memory
+from firm.gateway_sim.options import Chains
 from firm.gateway_sim.order_reports import OrderReports
 from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error
 from firm.gateway_sim.tickets import Refusal, check_change, ticket_of
 from firm.gateway_sim.times import local_date
 from firm.tape.tape import Frame, Tape
+
+
+class NewsItem(NamedTuple):
+    """A headline about one symbol. News is not durable: it is what a test says it is."""
+
+    at: int
+    symbol: str
+    article_id: str
+    headline: str
+    text: str
+
 
 MANUAL_CLIENT, MANUAL_ID, LIQUIDATION_ID = 0, 0, -1
 
@@ -80,6 +92,8 @@ class Brokerage:
         self._preset_notice = preset_notice
         self._reports = OrderReports(account)
         self.memory = Memory(tape)
+        self.chains = Chains(self.catalogue.instruments, tape)
+        self.news: list[NewsItem] = []
         self.board = Board(marks)
         self.day_start = self._new_day(local_date(self.at))
 
@@ -203,6 +217,8 @@ class Brokerage:
             text = f"{what}; ids are 1 or more, the account is {self.account}"
             raise Refusal(321, f"Error validating request: {text}")
         instrument = self.catalogue.find(values)
+        if instrument is None and self.chains.find(values, local_date(self.at)):
+            raise Refusal(201, "Order rejected - reason: not simulated here: the tape has no option quotes")
         if instrument is None:
             raise Refusal(200, "No security definition has been found for the request")
         ticket = ticket_of(values, instrument, self._parent(client_id, values), self.catalogue.find, self.at)

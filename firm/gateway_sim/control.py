@@ -7,20 +7,21 @@ from typing import Any, assert_never
 
 import msgspec
 
+from firm.errors import ConfigError
 from firm.gateway_sim import control_commands as commands
+from firm.gateway_sim.answers_reference import say_news
+from firm.gateway_sim.brokerage import NewsItem
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.replies import REPLIES
 from firm.gateway_sim.commands import Bust, Correct, Lend, Manual
 from firm.gateway_sim.control_commands import ControlCommand
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.rights import entitle
-from firm.gateway_sim.session import Cut, Session
+from firm.gateway_sim.schedule import parse_scenario
+from firm.gateway_sim.session import Cut, Session, set_link
 
 DONE = {"done": True}
 RUNS_BY_ITSELF = "the clock runs by itself; start the gateway with --clock stepped"
-LINK_DOWN = "Connectivity between IB and Trader Workstation has been lost."
-LINK_LOST = "Connectivity between IB and Trader Workstation has been restored - data lost."
-LINK_KEPT = "Connectivity between IB and Trader Workstation has been restored - data maintained."
 STALE = "Failed to request live updates (disconnected)."
 
 
@@ -124,6 +125,13 @@ def _disturbed(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
             faults.switch("pace").set(None, ["*"], on=on)
         case commands.ClearCommand():
             _clear(gateway)
+        case commands.ScheduleCommand(scenario=text):
+            try:
+                gateway.interruptions.scenarios.append(parse_scenario(text))
+            except ConfigError as reason:
+                return {"error": str(reason)}
+        case commands.LoginCommand():
+            gateway.interruptions.logged_out = False
         case _:
             return _broken(gateway, command)
     return DONE
@@ -140,7 +148,7 @@ def _broken(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
                 session.cut = Cut(how, after)
         case commands.LinkCommand(client_id=who, up=up, lost=lost):
             for session in sessions(gateway, who):
-                _link(session, up=up, lost=lost)
+                set_link(session, up=up, lost=lost)
         case commands.FarmCommand(client_id=who, ok=ok, farm=farm, mute=mute):
             gateway.faults.switch(f"{farm} farm").set(who, ["*"], on=not ok or mute)
             name = "usfarm" if farm == "market" else "ushmds"
@@ -161,6 +169,8 @@ def _broken(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
             gateway.faults.entitlements[symbol] = level
             for session in gateway.sessions:
                 entitle(session, symbol)
+        case commands.NewsCommand() | commands.BulletinCommand():
+            return _published(gateway, command)
         case commands.StaleCommand(client_id=who):
             for session in sessions(gateway, who):
                 for req_id in (*session.growing_bars, *session.live_bars):
@@ -172,14 +182,22 @@ def _broken(gateway: Gateway, command: ControlCommand) -> dict[str, Any]:
     return DONE
 
 
-def _link(session: Session, *, up: bool, lost: bool) -> None:
-    session.down = not up
-    if not up:
-        return session.error(-1, 1100, LINK_DOWN)
-    if lost:
-        for requests in (session.ticks, session.tick_by_tick, session.live_bars, session.growing_bars):
-            requests.clear()
-    return session.error(-1, 1101 if lost else 1102, LINK_LOST if lost else LINK_KEPT)
+def _published(gateway: Gateway, command: commands.NewsCommand | commands.BulletinCommand) -> dict[str, Any]:
+    brokerage = gateway.brokerage
+    if isinstance(command, commands.BulletinCommand):
+        gateway.bulletins += 1
+        for session in gateway.sessions:
+            if session.bulletins:
+                session.say("newsBulletins", msgId=gateway.bulletins, text=command.text)
+        return DONE
+    if command.symbol not in brokerage.tape.symbols:
+        return {"error": f"no symbol {command.symbol!r}; there are {', '.join(brokerage.tape.symbols)}"}
+    article = f"SIM${len(brokerage.news) + 1:06d}"
+    brokerage.news.append(NewsItem(brokerage.at, command.symbol, article, command.headline, command.text))
+    instrument = brokerage.tape.symbols.index(command.symbol)
+    for session in gateway.sessions:
+        say_news(session, instrument, brokerage.at, article, command.headline)
+    return DONE
 
 
 def _rewrite(gateway: Gateway, command: commands.RewriteCommand) -> dict[str, Any]:

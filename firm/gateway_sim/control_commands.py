@@ -228,6 +228,30 @@ class LendCommand(Command, frozen=True, tag="lend"):
     quantity: Decimal | None = None
 
 
+class NewsCommand(Command, frozen=True, tag="news"):
+    """A headline about a symbol, for subscriptions with generic tick 292 and for later questions."""
+
+    symbol: str
+    headline: str
+    text: str = ""
+
+
+class BulletinCommand(Command, frozen=True, tag="bulletin"):
+    """A bulletin from the broker."""
+
+    text: str
+
+
+class ScheduleCommand(Command, frozen=True, tag="schedule"):
+    """From now on, an interruption by the clock: `restart@23:45`, `reset@00:15+10`, `logout@Sun-01:00`."""
+
+    scenario: str
+
+
+class LoginCommand(Command, frozen=True, tag="login"):
+    """Someone has logged in again after a logout."""
+
+
 class ClearCommand(Command, frozen=True, tag="clear"):
     """No fault is on any more. What has happened, has happened."""
 
@@ -260,5 +284,9 @@ ControlCommand = (
     | ManualCommand
     | AmbiguousCommand
     | LendCommand
+    | NewsCommand
+    | BulletinCommand
+    | ScheduleCommand
+    | LoginCommand
     | ClearCommand
 )

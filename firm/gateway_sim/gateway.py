@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from firm.errors import GatewayProtocol
-from firm.gateway_sim import answers_account, answers_data, answers_orders
+from firm.gateway_sim import answers_account, answers_data, answers_orders, answers_reference
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.codec.framing import fields_of
 from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
@@ -17,7 +17,9 @@ from firm.gateway_sim.commands import Cancel, CancelAll, Command, Place, Step
 from firm.gateway_sim.faults import Faults
 from firm.gateway_sim.journal import Journal
 from firm.gateway_sim.orders import Outgoing
-from firm.gateway_sim.session import Cut, Session
+from firm.gateway_sim.rights import is_mute
+from firm.gateway_sim.schedule import Interruptions
+from firm.gateway_sim.session import Cut, Session, set_link
 
 Answer = Callable[[Brokerage, Session, Values], None]
 
@@ -41,6 +43,22 @@ ANSWERS: dict[str, Answer] = {
     "reqAccountSummary": answers_account.account_summary,
     "reqPnL": answers_account.profit_and_loss,
     "reqPnLSingle": answers_account.profit_and_loss,
+    "reqSecDefOptParams": answers_reference.option_parameters,
+    "calculateImpliedVolatility": answers_reference.calculate,
+    "calculateOptionPrice": answers_reference.calculate,
+    "reqMktDepth": answers_reference.market_depth,
+    "reqMktDepthExchanges": answers_reference.depth_venues,
+    "reqSmartComponents": answers_reference.smart_components,
+    "reqHistoricalTicks": answers_reference.historical_ticks,
+    "reqNewsProviders": answers_reference.news_providers,
+    "reqNewsArticle": answers_reference.news_article,
+    "reqHistoricalNews": answers_reference.historical_news,
+    "reqNewsBulletins": answers_reference.bulletins,
+    "reqScannerSubscription": answers_reference.scanner,
+    "reqScannerParameters": answers_reference.scanner_parameters,
+    "reqFundamentalData": answers_reference.fundamentals,
+    "requestFA": answers_reference.advisor,
+    "replaceFA": answers_reference.advisor,
 }
 NOT_SERVED_IDS = frozenset(message.id for message in NOT_SERVED)
 START_API = 71
@@ -51,11 +69,8 @@ FARMS = (
     (2158, "Sec-def data farm connection is OK:secdefil"),
 )
 EMPTY_ANSWERS: dict[str, tuple[str, Values]] = {
-    "reqSecDefOptParams": ("securityDefinitionOptionParameterEnd", {}),
     "reqSoftDollarTiers": ("softDollarTiers", {"tiers": []}),
     "reqFamilyCodes": ("familyCodes", {"codes": []}),
-    "reqMktDepthExchanges": ("mktDepthExchanges", {"exchanges": []}),
-    "reqNewsProviders": ("newsProviders", {"providers": []}),
     "reqUserInfo": ("userInfo", {}),
 }
 SILENT = ("cancel", "setServerLogLevel", "unsubscribe", "updateDisplayGroup")
@@ -84,6 +99,8 @@ class Gateway:
         self.unknown: dict[str, int] = {}
         self.over_pace = 0
         self.faults = Faults()
+        self.bulletins = 0
+        self.interruptions = Interruptions([])
         self._journal = journal
         self._written = self._ordered = False
         self._window: int | None = None
@@ -191,6 +208,11 @@ class Gateway:
         match message.name:
             case "cancelMktData":
                 session.ticks.pop(req_id, None)
+                session.options.pop(req_id, None)
+            case "cancelMktDepth":
+                session.depth.pop(req_id, None)
+            case "cancelNewsBulletins":
+                session.bulletins = False
             case "cancelTickByTickData":
                 session.tick_by_tick.pop(req_id, None)
             case "cancelHistoricalData":
@@ -207,7 +229,13 @@ class Gateway:
                 session.summaries.pop(req_id, None)
             case "cancelPnL" | "cancelPnLSingle":
                 session.pnl.pop(req_id, None)
-            case "cancelHeadTimeStamp":
+            case (
+                "cancelHeadTimeStamp"
+                | "cancelScannerSubscription"
+                | "cancelFundamentalData"
+                | "cancelCalculateImpliedVolatility"
+                | "cancelCalculateOptionPrice"
+            ):
                 pass
             case _:
                 self._refuse(session, message, asked)
@@ -228,8 +256,8 @@ class Gateway:
 
     def step(self, until: int | None) -> Stepped:
         """To the next frame or to `until`, whichever comes first; ValueError if `until` is in the past."""
-        frame = self.brokerage.next_frame()
-        if until is not None and until < self.brokerage.at:
+        frame, before = self.brokerage.next_frame(), self.brokerage.at
+        if until is not None and until < before:
             raise ValueError(f"time cannot go back: until {until}, the clock is at {self.brokerage.at}")
         if frame is not None and (until is None or frame.at <= until):
             advanced = "frame"
@@ -237,6 +265,7 @@ class Gateway:
         else:
             frame, advanced = None, "until"
             messages = self._apply(Step(self.brokerage.at if until is None else until, frame=False))
+        self._interrupt(before, self.brokerage.at)
         window = self._finished_window(self.brokerage.at)
         if frame is not None:
             self._window = frame.at // answers_data.REALTIME_BAR_NS * answers_data.REALTIME_BAR_NS
@@ -245,9 +274,28 @@ class Gateway:
                 answers_data.say_realtime_bars(self.brokerage, session, window)
             if frame is not None:
                 answers_data.say_frame(self.brokerage, session, frame)
+                if not is_mute(session):
+                    answers_reference.say_options(self.brokerage, session, frame)
+                    answers_reference.say_depths(self.brokerage, session)
         self._deliver(messages, account_due=self._account_due(self.brokerage.at))
         left = len(self.brokerage.tape.frames) - self.brokerage.cursor
         return Stepped(self.brokerage.at, advanced, left == 0, left)
+
+    def _interrupt(self, before: int, at: int) -> None:
+        """What the schedule has for the time that has just passed."""
+        for scenario in self.interruptions.scenarios:
+            when = scenario.last(before, at)
+            if when is None:
+                continue
+            self.interruptions.begin(scenario, when)
+            for session in self.sessions:
+                if scenario.what == "reset":
+                    set_link(session, up=False, lost=False)
+                else:
+                    session.cut = Cut("fin", 0)
+        if self.interruptions.over(at):
+            for session in self.sessions:
+                set_link(session, up=True, lost=False)
 
     def _account_due(self, at: int) -> bool:
         """Whether account values are due by the clock: every three minutes, as the documentation says."""

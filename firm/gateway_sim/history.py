@@ -75,6 +75,10 @@ class Memory:
         self._quotes.add(frame.at, frame.quotes)
         self._prints.add(frame.at, frame.prints)
 
+    def rows(self, instrument: int, *, trades: bool) -> tuple[Times, NDArray[np.void]]:
+        """The prints, or the quotes, of one instrument in the frames played so far, with their times."""
+        return (self._prints if trades else self._quotes).of(instrument)
+
     def observed(self, instrument: int, what: str, step: int) -> Observed:
         """Everything known, for `what` of TRADES, MIDPOINT, BID or ASK and bars of `step` ns.
 

@@ -17,6 +17,7 @@ from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.clock import ClockChoice, parse_clock, run_clock
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.journal import FORMAT, Header, Journal, first_at_of
+from firm.gateway_sim.schedule import parse_scenario
 from firm.gateway_sim.server import Server
 from firm.gateway_sim.shifted import shifted
 from firm.tape.load import load_tape
@@ -54,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--preset-notice", action="store_true", help="send notice 10349 for orders without a time in force"
     )
+    p.add_argument(
+        "--schedule",
+        action="append",
+        default=[],
+        help="interrupt by the clock: restart@23:45, reset@00:15+10, logout@Sun-01:00; may be repeated",
+    )
     p.add_argument("--verbose", action="store_true", help="log to stderr")
     return p
 
@@ -78,6 +85,7 @@ async def _serve(options: argparse.Namespace) -> None:
         recorded = first_at_of(options.journal) if options.journal else None
         tape = shifted(tape, recorded or time.time_ns())
     gateway, journal = _gateway(options, tape)
+    gateway.interruptions.scenarios += [parse_scenario(text) for text in options.schedule]
     pacing = options.pacing == "on" if options.pacing else not choice.stepped
     server = Server(gateway, stepped=choice.stepped, pacing=pacing)
     try:

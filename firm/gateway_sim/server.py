@@ -26,6 +26,8 @@ HANDSHAKE_SECONDS = 30.0
 CONTROL_LINE_MAX = 65_536
 MESSAGES_PER_SECOND_MAX = 50
 PACE_STRIKES = 3
+CLIENTS_MAX = 32
+GREETING_BYTES_MAX, REQUEST_BYTES_MAX = 4096, 1024 * 1024
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -96,7 +98,7 @@ class Server:
     # clients
 
     async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        greeter, deframer = Greeter(), Deframer()
+        greeter, deframer = Greeter(), Deframer(GREETING_BYTES_MAX)
         session: Session | None = None
         recent: deque[float] = deque()
         try:
@@ -119,6 +121,8 @@ class Server:
                         continue
                     session.heard_at = recent[-1]
                     self.gateway.receive(session, payload)
+                if session is not None and session.client_id is not None:
+                    deframer.limit = REQUEST_BYTES_MAX
                 await self._flush()
                 if session is not None and session.closing:
                     return
@@ -130,6 +134,10 @@ class Server:
                 self._writers.pop(session, None)
 
     def _agree(self, payload: bytes, writer: asyncio.StreamWriter) -> Session | None:
+        gateway = self.gateway
+        if gateway.interruptions.takes_no_one(gateway.brokerage.at) or len(gateway.sessions) >= CLIENTS_MAX:
+            LOG.warning("no client is taken now")
+            return None
         version = agreed_version(payload)
         if version is None:
             LOG.warning("no common version with %r", payload[:40])

@@ -8,8 +8,13 @@ from firm.gateway_sim.codec.framing import frame
 from firm.gateway_sim.codec.replies import REPLIES
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.faults import Faults
+from firm.gateway_sim.options import Option
 from firm.gateway_sim.pacing import HistoryPace
 from firm.gateway_sim.times import execution_time
+
+LINK_DOWN = "Connectivity between IB and Trader Workstation has been lost."
+LINK_LOST = "Connectivity between IB and Trader Workstation has been restored - data lost."
+LINK_KEPT = "Connectivity between IB and Trader Workstation has been restored - data maintained."
 
 
 class TickRequest(NamedTuple):
@@ -19,6 +24,14 @@ class TickRequest(NamedTuple):
     instrument: Instrument
     rt_volume: bool
     delayed: bool = False
+    news: bool = False
+
+
+class OptionRequest(NamedTuple):
+    """A subscription to the model values of an option."""
+
+    req_id: int
+    option: Option
 
 
 class TickByTick(NamedTuple):
@@ -66,6 +79,9 @@ class Session:
         self.delayed: list[tuple[int, bytes]] = []
         self.ticks: dict[int, TickRequest] = {}
         self.tick_by_tick: dict[int, TickByTick] = {}
+        self.options: dict[int, OptionRequest] = {}
+        self.depth: dict[int, tuple[int, bool]] = {}
+        self.bulletins = False
         self.live_bars: dict[int, BarRequest] = {}
         self.growing_bars: dict[int, BarRequest] = {}
         self.positions = False
@@ -116,3 +132,16 @@ class Session:
     def drop(self, topic: str, req_id: int) -> None:
         """Forget what a cancelled subscription was told."""
         self.told.pop((topic, req_id), None)
+
+
+def set_link(session: Session, *, up: bool, lost: bool) -> None:
+    """The gateway's link to the broker goes (1100) or comes back, with the subscriptions (1102) or not."""
+    session.down = not up
+    if not up:
+        return session.error(-1, 1100, LINK_DOWN)
+    if lost:
+        for requests in (session.ticks, session.tick_by_tick, session.live_bars, session.growing_bars):
+            requests.clear()
+        session.depth.clear()
+        session.options.clear()
+    return session.error(-1, 1101 if lost else 1102, LINK_LOST if lost else LINK_KEPT)

@@ -59,6 +59,7 @@ class CorrelationSettings:
     lags: int
     regime_window: int
     regime_windows_min: int
+    regime_step: int
     calm_quantile: float
     crisis_quantile: float
     stress_weights: tuple[float, ...]
@@ -75,7 +76,7 @@ class CorrelationSettings:
                 f"correlations need decay in (0, 1) and lags >= 1, found {self.decay} and {self.lags}"
             )
         quantiles = 0.0 < self.calm_quantile < self.crisis_quantile < 1.0
-        if not quantiles or self.regime_window < 3 or self.regime_windows_min < 1:
+        if not quantiles or self.regime_window < 3 or min(self.regime_windows_min, self.regime_step) < 1:
             raise ValueError(
                 "correlations need regimes with 0 < calm < crisis < 1, a window of 3 bars or more and one to "
                 f"compare with, found {self.calm_quantile}, {self.crisis_quantile}, {self.regime_window} "
@@ -226,7 +227,7 @@ class CorrelationManager:
     def _regime(self, returns: Matrix) -> CorrelationRegime | str:
         settings = self._settings
         complete = returns[np.isfinite(returns).all(axis=1)]
-        needed = settings.regime_window + settings.regime_windows_min
+        needed = settings.regime_window + settings.regime_windows_min * settings.regime_step
         if len(complete) < needed:
             return f"unknown: a regime needs {needed} complete bars, found {len(complete)}"
         return correlation_regime(
@@ -235,6 +236,7 @@ class CorrelationManager:
             settings.calm_quantile,
             settings.crisis_quantile,
             settings.regime_windows_min,
+            settings.regime_step,
         )
 
 

@@ -27,6 +27,10 @@ class Regime(StrEnum):
     CRISIS = "crisis"
 
 
+_AT_ONCE = 32
+"""Windows worked on together: for a few dozen instruments they stay in the second-level cache."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StressedCorrelation:
     """A correlation matrix after a shock.
@@ -152,8 +156,8 @@ def block_shock(correlation: Matrix, shocks: Sequence[BlockShock], name: str) ->
     return StressedCorrelation(name, nearest.matrix, nearest.distance, before, after)
 
 
-def rolling_average_correlation(returns: Matrix, window: int) -> Vector:
-    """Average correlation of each window of days: float64[days - window + 1], oldest first.
+def rolling_average_correlation(returns: Matrix, window: int, step: int = 1) -> Vector:
+    """Average correlation of windows of days, oldest first: the last one, and one every `step` days before.
 
     By the variance of the sum of standardised returns, so no window needs its n x n matrix. An instrument
     that stands still in a window is left out of it.
@@ -164,6 +168,8 @@ def rolling_average_correlation(returns: Matrix, window: int) -> Vector:
         Complete daily returns, oldest first.
     window : int
         Days a window, at least 3.
+    step : int
+        With 1 the result is float64[days - window + 1]: every window.
 
     Raises
     ------
@@ -172,33 +178,38 @@ def rolling_average_correlation(returns: Matrix, window: int) -> Vector:
     InsufficientHistory
         If there are fewer days than one window.
     ValueError
-        If the shape is not (days, n) with n >= 2, or window < 3.
+        If the shape is not (days, n) with n >= 2, window < 3, or step < 1.
 
     >>> days = np.arange(10.0)
     >>> rolling_average_correlation(np.column_stack([days % 3, -(days % 3)]), 9).round(9).tolist()
     [-1.0, -1.0]
     """
-    if returns.ndim != 2 or returns.shape[1] < 2 or window < 3:
+    if returns.ndim != 2 or returns.shape[1] < 2 or window < 3 or step < 1:
         raise ValueError(
-            f"an average correlation needs returns (days, 2 or more) and a window of 3 or more days, found "
-            f"{returns.shape} and {window}"
+            "an average correlation needs returns (days, 2 or more), a window of 3 days or more and a step "
+            f"of 1 or more, found {returns.shape}, {window} and {step}"
         )
     require_finite("returns", returns)
     if len(returns) < window:
         raise InsufficientHistory(f"a window of {window} days needs as many returns, found {len(returns)}")
-    averages = np.empty(len(returns) - window + 1)
-    for start in range(len(averages)):
-        averages[start] = _average_in(returns[start : start + window], start)
-    return averages
+    windows = np.lib.stride_tricks.sliding_window_view(returns, window, axis=0)
+    windows = windows[(len(windows) - 1) % step :: step]
+    parts = [_averages(windows[i : i + _AT_ONCE], i) for i in range(0, len(windows), _AT_ONCE)]
+    return np.concatenate(parts)
 
 
 def correlation_regime(
-    returns: Matrix, window: int, calm_quantile: float, crisis_quantile: float, windows_min: int
+    returns: Matrix,
+    window: int,
+    calm_quantile: float,
+    crisis_quantile: float,
+    windows_min: int,
+    step: int = 1,
 ) -> CorrelationRegime:
     """Calm, normal or crisis: where the last window's average correlation lies among those before it.
 
-    The window is compared with all earlier ones, those that overlap it included. Not above and not below is
-    normal, so a history of equal averages is normal.
+    The window is compared with the earlier ones, those that overlap it included, one every `step` days. Not
+    above and not below is normal, so a history of equal averages is normal.
 
     Parameters
     ----------
@@ -223,12 +234,12 @@ def correlation_regime(
             f"a regime needs 0 < calm < crisis < 1 and at least 1 window to compare with, found "
             f"{calm_quantile}, {crisis_quantile} and {windows_min}"
         )
-    if len(returns) < window + windows_min:
+    if len(returns) < window + windows_min * step:
         raise InsufficientHistory(
-            f"a regime needs {window + windows_min} returns ({windows_min} windows of {window} days before "
-            f"the last), found {len(returns)}; load more history"
+            f"a regime needs {window + windows_min * step} returns ({windows_min} windows of {window} days "
+            f"before the last), found {len(returns)}; load more history"
         )
-    averages = rolling_average_correlation(returns, window)
+    averages = rolling_average_correlation(returns, window, step)
     past, now = averages[:-1], float(averages[-1])
     calm, crisis = (float(np.quantile(past, q)) for q in (calm_quantile, crisis_quantile))
     rounding = 1e-12  # averages of the same correlations differ in the last bits
@@ -244,18 +255,21 @@ def correlation_regime(
     return CorrelationRegime(regime, now, float(quantile), calm, crisis, len(past), independent)
 
 
-def _average_in(days: Matrix, start: int) -> float:
-    centred = days - days.mean(axis=0)
-    moving = np.ptp(days, axis=0) > 0.0
-    n = int(moving.sum())
-    if n < 2:
+def _averages(windows: npt.NDArray[np.float64], first: int) -> Vector:
+    """Average correlation in each of `windows` float64[count, n, days]; the first has number `first`."""
+    moving = np.ptp(windows, axis=2) > 0.0
+    n = moving.sum(axis=1)
+    if (n < 2).any():
+        start = first + int(np.argmax(n < 2))
         raise DataError(
-            f"an average correlation needs 2 instruments that move, found {n} in days {start} to "
-            f"{start + len(days) - 1}; their prices are stale"
+            f"an average correlation needs 2 instruments that move, found {int(n.min())} in days {start} to "
+            f"{start + windows.shape[2] - 1}; their prices are stale"
         )
-    centred = centred[:, moving]
-    standard = centred / np.sqrt((centred**2).mean(axis=0))
-    return float(((standard.sum(axis=1) ** 2).mean() - n) / (n * (n - 1)))
+    centred = windows - windows.mean(axis=2, keepdims=True)
+    deviations = np.sqrt((centred * centred).mean(axis=2, keepdims=True))
+    standard = np.where(moving[:, :, None], centred / np.where(moving[:, :, None], deviations, 1.0), 0.0)
+    total = standard.sum(axis=1)
+    return np.asarray(((total * total).mean(axis=1) - n) / (n * (n - 1)))
 
 
 def _pairs(shock: BlockShock, n: int) -> list[tuple[int, int]]:

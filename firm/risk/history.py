@@ -94,6 +94,7 @@ def _manager(settings: config.Correlation, bars: int) -> CorrelationManager:
             lags=settings.lags,
             regime_window=settings.regime_window_bars,
             regime_windows_min=settings.regime_windows_min,
+            regime_step=settings.regime_step_bars,
             calm_quantile=settings.calm_quantile,
             crisis_quantile=settings.crisis_quantile,
             stress_weights=(settings.crisis_blend,),

@@ -6,13 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firm.risk.greeks import book_greeks
 from firm.risk.history import ReturnHistory
 from firm.risk.margin_scan import MarginScan
 from firm.risk.scenario_book import ScenarioBook
 from firm.risk.stress_tester import CompiledStress
+from firm.risk_kernels.contracts import linear_contracts
+from firm.risk_kernels.montecarlo import columns_from_returns
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
+
+
+def warm_up() -> None:
+    """Compile what measures books (a few seconds a process), so that no decision pays for it."""
+    contracts = linear_contracts(1)
+    columns = columns_from_returns(np.linspace(-0.1, 0.1, 2000)[None, :], contracts)
+    book = MovingBook(lambda: [columns], 0.99, 0.975)
+    for quantity in (1.0, 1.0001):
+        book.at(np.array([quantity])).with_trade(0, 1e-9)
+        book.at(np.array([quantity])).with_trade(0, 10.0)
+    book_greeks(contracts, np.ones(1), 1)
 
 
 class MovingBook:

@@ -86,12 +86,9 @@ def _check(law: FactorLaw) -> None:
     if loadings.ndim != 2 or 0 in loadings.shape:
         raise ValueError(f"loadings need the shape (factors, common factors), found {loadings.shape}")
     m = len(loadings)
-    for name, values in (
-        ("loadings", loadings),
-        ("idiosyncratic", law.idiosyncratic),
-        ("drift", law.drift),
-    ):
-        if values.ndim == 1 and values.shape != (m,):
+    vectors = {"idiosyncratic": law.idiosyncratic, "drift": law.drift}
+    for name, values in {"loadings": loadings, **vectors}.items():
+        if name in vectors and values.shape != (m,):
             raise ValueError(f"{name} needs one value for each of {m} factors, found shape {values.shape}")
         if bad := int(np.count_nonzero(~np.isfinite(values))):
             raise ValueError(f"{name} needs finite values, found {bad} NaN or infinite of {values.size}")
@@ -136,7 +133,7 @@ def draw_scratch(draws: Draws, precision: Precision) -> tuple[Any, DrawScratch]:
 def block_draws(precision: Precision) -> Any:
     """The compiled function (returns, first scenario, draws, scratch, k0, k1) that draws one block.
 
-    returns[factor, lane] is set for every factor of the wanted panels.
+    returns[factor, lane] is set for every factor of the wanted panels, and scratch.scale to the Student scale.
     """
     normals = fill_normals_single if precision == "single" else fill_normals
     real = real_of(precision)
@@ -149,10 +146,9 @@ def block_draws(precision: Precision) -> Any:
         for k in range(0, common.shape[0], _QUAD):
             fill_words(words, first, np.uint64(k // _QUAD), FACTORS, k0, k1)
             normals(common, k, words, draws.ones)
-        if draws.moved:
-            fill_student_scale(scratch.chi, words, first, draws.degrees_of_freedom // 2, k0, k1)
-            for lane in range(BLOCK):
-                scale[lane] = scratch.chi[lane]
+        fill_student_scale(scratch.chi, words, first, draws.degrees_of_freedom // 2, k0, k1)
+        for lane in range(BLOCK):
+            scale[lane] = scratch.chi[lane]
         for panel in draws.wanted:
             start = panel * PANEL
             for row in range(start, start + PANEL, _QUAD):

@@ -209,7 +209,7 @@ class Loops(NamedTuple):
 @cache
 def compiled() -> Loops:
     """The loops in machine code, made once a process at the first call."""
-    options = {"nogil": True, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     steps = (_In, _In, _Count)
     split = (_Number, _Number)
     pruned = types.Tuple((types.float64, types.float64, types.int64))(

@@ -311,12 +311,16 @@ def _r_squared(pnl: Vector, driver: Vector) -> float:
 
 
 def _interval(whole: Sample, confidence: float, plan: Plan | None) -> tuple[float, float]:
-    """Low and high of VaR: the quantiles at the tail probability plus and minus its error."""
+    """Low and high of VaR: the quantiles at the tail probability plus and minus its error.
+
+    The heaviest scenario of the tail comes on top: a quantile is one of the losses drawn, however well its
+    probability is known.
+    """
     n, tail = len(whole.pnl), 1.0 - confidence
     shares = whole.weights / n
     var = weighted_quantile(whole.pnl, shares, tail)
     beyond = np.where(-whole.pnl >= var, shares, 0.0)
-    error = INTERVAL_DEVIATIONS * sqrt(_error_variance(beyond, plan))
+    error = INTERVAL_DEVIATIONS * sqrt(_error_variance(beyond, plan)) + float(beyond.max())
     total = float(shares.sum())
     low = weighted_quantile(whole.pnl, shares, min(tail + error, total * (1.0 - 1e-9)))
     high = weighted_quantile(whole.pnl, shares, max(tail - error, 0.0))
@@ -331,5 +335,5 @@ def _error_variance(terms: Vector, plan: Plan | None) -> float:
     plain = len(terms) if plan is None or plan.method == "plain" else plan.plain_blocks * BLOCK
     parts = [part for part in (terms[:plain], terms[plain:]) if len(part)]
     if plan is not None and plan.method == "stratified":
-        return sum(float(((part[0::2] - part[1::2]) ** 2).sum()) for part in parts)
+        return sum(0.5 * float((np.diff(part) ** 2).sum()) for part in parts)
     return sum(len(part) * float(part.var(ddof=1)) for part in parts)

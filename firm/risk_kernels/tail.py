@@ -65,8 +65,12 @@ def tail_size(scenarios: int, confidence: float) -> int:
 
 
 def weighted_quantile(pnl: Vector, weights: Vector, tail: float) -> float:
-    """The loss of the first scenario, worst first, at which the weights so far exceed `tail`; see below."""
-    return _weighted_tail(pnl, weights, tail)[0]
+    """The loss of the first scenario, worst first, at which the weights so far exceed `tail`, 0 or more.
+
+    `weighted_var_es` says what is meant and what is refused.
+    """
+    worst, _, end = _weighted_tail(pnl, weights, tail)
+    return -float(worst[end])
 
 
 def weighted_var_es(pnl: Vector, weights: Vector, confidence: float) -> tuple[float, float]:
@@ -92,10 +96,15 @@ def weighted_var_es(pnl: Vector, weights: Vector, confidence: float) -> tuple[fl
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence needs to be strictly between 0 and 1, found {confidence}")
-    return _weighted_tail(pnl, weights, round(1.0 - confidence, 12))
+    tail = round(1.0 - confidence, 12)
+    worst, weight, end = _weighted_tail(pnl, weights, tail)
+    value, before = float(worst[end]), float(weight[:end].cumsum()[-1]) if end else 0.0
+    shortfall = -(float(pairwise_sum(worst[:end] * weight[:end])) + (tail - before) * value) / tail
+    return -value, max(shortfall, -value)
 
 
-def _weighted_tail(pnl: Vector, weights: Vector, tail: float) -> tuple[float, float]:
+def _weighted_tail(pnl: Vector, weights: Vector, tail: float) -> tuple[Vector, Vector, int]:
+    """P&L and weights worst first, and where the weights so far exceed the tail."""
     if pnl.ndim != 1 or pnl.shape != weights.shape:
         raise ValueError(f"weights need the shape of the P&L, found {weights.shape} and {pnl.shape}")
     _refuse_non_finite(pnl)
@@ -103,15 +112,12 @@ def _weighted_tail(pnl: Vector, weights: Vector, tail: float) -> tuple[float, fl
         raise ValueError(f"weights need to be finite and at least 0, found {weights.min()}..{weights.max()}")
     order = np.argsort(pnl, kind="stable")
     worst, weight = pnl[order], weights[order]
-    cumulative = np.cumsum(weight)
-    end = int(np.searchsorted(cumulative, tail * (1.0 + _EQUAL), side="right"))
+    end = int(np.searchsorted(np.cumsum(weight), tail * (1.0 + _EQUAL), side="right"))
     if end == len(worst):
         raise ValueError(
             f"a tail of probability {tail:.6g} needs weights beyond it, found a sum of {weight.sum():.6g}"
         )
-    value, before = float(worst[end]), float(cumulative[end - 1]) if end else 0.0
-    shortfall = -(float(pairwise_sum(worst[:end] * weight[:end])) + (tail - before) * value) / tail
-    return -value, max(shortfall, -value)
+    return worst, weight, end
 
 
 def tail_mass(scenarios: int, confidence: float) -> float:

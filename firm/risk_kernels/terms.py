@@ -33,7 +33,8 @@ _NUMBERS = 6
 class Terms(NamedTuple):
     """One row a contract, in the order of the table. `numbers` are the constants of its loop.
 
-    `factors` are the factors that any contract needs. All arrays are contiguous and of their own memory.
+    `factors` are the factors that any contract needs; `four` tells whether this contract and the next three are
+    linear. All arrays are contiguous and of their own memory.
     """
 
     kind: npt.NDArray[np.int64]
@@ -43,6 +44,7 @@ class Terms(NamedTuple):
     ladder: npt.NDArray[np.int64]
     coefficients: npt.NDArray[np.float64]
     factors: npt.NDArray[np.int64]
+    four: npt.NDArray[np.bool_]
 
 
 def real_of(precision: Precision) -> Any:
@@ -87,6 +89,7 @@ def terms_of(
         ladders.row.astype(np.int64),
         ladders.coefficients,
         np.unique(contracts["factor"]).astype(np.int64),
+        _starts_four(kind == LINEAR),
     )
 
 
@@ -101,6 +104,12 @@ def _kinds(contracts: Contracts) -> npt.NDArray[np.int64]:
     kind[is_option] = np.where(_deviations(options) >= DEVIATION_MIN, EUROPEAN, PAYOFF)
     kind[(contracts["payoff"] == Payoff.AMERICAN) & (contracts["years"] > 0.0)] = LADDER
     return kind
+
+
+def _starts_four(linear: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    four = np.zeros(len(linear), np.bool_)
+    four[: len(linear) - 3] = linear[:-3] & linear[1:-2] & linear[2:-1] & linear[3:]
+    return four
 
 
 def _numbers(contracts: Contracts, kind: npt.NDArray[np.int64], ladders: Ladders) -> Matrix:
@@ -169,7 +178,7 @@ def _check_shapes(contracts: Contracts, quantities: Vector) -> None:
 
 def _check_finite(name: str, values: npt.NDArray[np.floating]) -> None:
     if bad := int(np.count_nonzero(~np.isfinite(values))):
-        raise ValueError(f"{name} needs finite values, found {bad} NaN or infinite of {values.size}")
+        raise ValueError(f"{name}: finite values are needed, found {bad} NaN or infinite of {values.size}")
 
 
 def _check_values(contracts: Contracts, factors: int) -> None:

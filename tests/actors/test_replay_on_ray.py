@@ -90,7 +90,7 @@ def test_every_actor_killed_once_in_mid_call_changes_nothing():
     with replay_actors(CONFIG, 2) as (hosts, seats):
         chain = {name: Assassin(host) for name, host in hosts.items()}
         signals = [Assassin(seat) for seat in seats]
-        crew = RayCrew(chain, signals, 2, numeric_fingerprint())
+        crew = RayCrew(chain, signals, CONFIG, 2, numeric_fingerprint())
 
         replayed = replay(recorded(), rules(CONFIG), crew)
 

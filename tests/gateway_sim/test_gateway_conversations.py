@@ -421,7 +421,7 @@ def test_requests_that_are_not_simulated_are_answered_and_noted():
     client.raw("82")
     client.raw("80")
     client.raw("79", "4")
-    client.raw("22", "5", "whatever")
+    client.raw("88", "5", "whatever")
     client.raw("250", "1")
     client.raw("9", "8", "1")
 
@@ -434,10 +434,9 @@ def test_requests_that_are_not_simulated_are_answered_and_noted():
         "error 320",
     ]
     assert gw.unknown == {
-        "reqMktDepthExchanges": 1,
         "reqFamilyCodes": 1,
         "reqSoftDollarTiers": 1,
-        "reqScannerSubscription": 1,
+        "reqHistogramData": 1,
         "message 250": 1,
         "malformed reqContractDetails": 1,
     }

@@ -24,6 +24,7 @@ def settings(method: Method = Method.SAMPLE, **changes: object) -> CorrelationSe
         "lags": 1,
         "regime_window": 40,
         "regime_windows_min": 100,
+        "regime_step": 1,
         "calm_quantile": 0.1,
         "crisis_quantile": 0.9,
         "stress_weights": (0.5, 1.0),

@@ -20,7 +20,7 @@ from firm.risk_kernels.sampler_run import (
     sensitivities,
     tilt_towards,
 )
-from firm.risk_kernels.tail import shard_tail, tail_size, var_es, weighted_var_es
+from firm.risk_kernels.tail import shard_tail, tail_size, var_es
 
 Array = npt.NDArray[np.float64]
 Book = tuple[FactorLaw, Contracts, Array]
@@ -83,7 +83,7 @@ def test_targets_are_the_quantiles_of_the_driver_s_law_one_a_stratum(degrees: in
     assert np.array_equal(np.floor(steered / 0.05 * 3 * BLOCK + 1e-6), np.arange(3 * BLOCK))
     assert np.allclose(known.isf(upper), targets.ravel(), rtol=1e-9, atol=1e-12)
     assert np.array_equal(weights < 1.0, upper < 0.05)
-    assert weights.mean() == pytest.approx(1.0, abs=2e-3)
+    assert weights.mean() == pytest.approx(1.0, abs=5e-3)  # 19.2 plain strata are inside
     assert weights.max() == 2.5
 
 
@@ -184,7 +184,7 @@ def test_a_short_gamma_book_under_student_draws_stays_plain_and_says_so():
 
     assert found.method == "plain"
     assert "do not follow the deltas" in found.reason
-    assert (found.var, found.es) == plain_figures(book, 43, SEED)
+    assert (found.var, found.es) == pytest.approx(plain_figures(book, 43, SEED), rel=1e-12)
 
 
 def test_a_linear_book_with_a_cliff_elsewhere_is_not_understated():
@@ -228,26 +228,41 @@ def test_a_sample_that_the_pilot_contradicts_is_replaced_by_a_plain_run():
     assert low < high
     assert found.method == "plain"
     assert "is outside" in found.reason
-    assert (found.var, found.es) == plain_figures(book, 43, SEED)
+    assert (found.var, found.es) == pytest.approx(plain_figures(book, 43, SEED), rel=1e-12)
 
 
-def test_a_shift_along_a_wrong_direction_is_caught_by_the_pilot():
-    """What a mere mean shift does to a hedged book: it never visits the other tail."""
+def test_a_sample_that_never_visits_the_other_tail_is_caught_by_the_pilot():
+    """What a mere shift does to a hedged book: its own error bar is small, and wrong."""
     book = short_gamma_book()
-    law = book[0]
-    honest = sampler.sampling_plan(*book, 43, CONFIDENCES, SEED)
-
-    misled = honest._replace(
-        method="stratified", line=loss_line(law, np.ones(6)), region=0.01, plain_blocks=1
+    plan = sampler.sampling_plan(*book, 86, CONFIDENCES, SEED)
+    steered = plan._replace(
+        method="stratified", line=loss_line(book[0], np.ones(6)), region=0.05, plain_blocks=9
     )
-    sample = sampler.sample(0, 43, misled, *book, SEED)
-    truth = plain_figures(book, 8000)[0]
-    figure = weighted_var_es(sample.pnl, sample.weights / len(sample.pnl), 0.99)[0]
 
-    found = sampler.estimate(misled, *book, *CONFIDENCES, SEED)
-    print("truth", truth, "misled", figure, found)
-    interval = sampler.estimate(honest._replace(method="plain"), *book, *CONFIDENCES, SEED)
-    assert interval.low <= found.var <= interval.high
+    pnl = sampler.sample(9, 77, steered, *book, SEED).pnl
+    found = sampler.contradiction([sampler.Sample(pnl, np.full(len(pnl), 0.05))], steered)
+
+    assert found is not None
+    assert "is outside" in found
+
+
+def test_steering_the_wrong_way_costs_precision_and_no_truth():
+    book = short_gamma_book()
+    var, es = plain_figures(book, 8000)
+    figures = []
+    for seed in range(20):
+        plan = sampler.sampling_plan(*book, 86, CONFIDENCES, seed)
+        wrong = plan._replace(
+            method="stratified", line=loss_line(book[0], np.ones(6)), region=0.05, plain_blocks=9
+        )
+        sample = sampler.sample(0, 86, wrong, *book, seed)
+        found = sampler.conclude([sample], wrong, *CONFIDENCES)
+        figures.append((found.var, found.es))
+        assert found.low <= var <= found.high
+
+    mean, deviation = np.mean(figures, axis=0), np.std(figures, axis=0)
+    print("truth", var, es, "mean", mean, "deviation", deviation)
+    assert np.all(np.abs(mean - (var, es)) < 0.01 * var + 4.0 * deviation / sqrt(20))
 
 
 def test_the_tilted_law_has_the_mean_loss_wanted_and_the_density_stated():

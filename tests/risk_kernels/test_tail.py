@@ -18,6 +18,8 @@ from firm.risk_kernels.tail import (
     shard_tail,
     tail_size,
     var_es,
+    weighted_quantile,
+    weighted_var_es,
 )
 
 Array = npt.NDArray[np.float64]
@@ -203,3 +205,71 @@ def test_the_pairwise_sum_of_rows_is_that_of_each_column():
     rows = np.random.default_rng(3).normal(size=(13, 4))
 
     assert np.array_equal(pairwise_sum(rows), [pairwise_sum(rows[:, j].copy()) for j in range(4)])
+
+
+@given(
+    losses=st.lists(st.integers(-50, 50), min_size=2, max_size=100).map(lambda xs: np.array(xs, np.float64)),
+    confidence=st.sampled_from([0.5, 0.9, 0.95, 0.975]),
+)
+def test_equal_weights_give_the_figures_of_equally_likely_scenarios(losses: Array, confidence: float):
+    n = len(losses)
+    plain = var_es(shard_tail(-losses, 0, tail_size(n, confidence)), n, confidence)
+
+    weighted = weighted_var_es(-losses, np.full(n, 1.0 / n), confidence)
+
+    assert weighted == pytest.approx(plain, rel=1e-9, abs=1e-9)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 9)), min_size=2, max_size=40),
+    confidence=st.sampled_from([0.5, 0.75, 0.9]),
+)
+def test_a_weight_of_n_is_n_scenarios(pairs: list[tuple[int, int]], confidence: float):
+    pnl, counts = np.array(pairs, np.float64).T
+    total = int(counts.sum())
+    repeated = np.repeat(pnl, counts.astype(int))
+    expected = var_es(shard_tail(repeated, 0, tail_size(total, confidence)), total, confidence)
+
+    assert weighted_var_es(pnl, counts / total, confidence) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_the_published_example_of_age_weights_is_reproduced():
+    """Hull, Risk Management and Financial Institutions, four-index example: 282.204 and 400.914 ($000)."""
+    pnl = np.zeros(500)
+    pnl[[493, 338, 348, 328, 487]] = -477.841, -345.435, -282.204, -277.041, -253.385
+    weights = 0.995 ** np.arange(499, -1, -1) * 0.005 / (1.0 - 0.995**500)
+
+    var, es = weighted_var_es(pnl, weights, 0.99)
+
+    assert weights[493] == pytest.approx(0.00528, abs=5e-6)
+    assert var == 282.204
+    assert es == pytest.approx(400.914, abs=0.05)
+
+
+def test_only_the_weights_of_the_tail_matter():
+    pnl = np.array([-4.0, -3.0, 0.0, 1.0])
+
+    assert weighted_var_es(pnl, np.array([0.1, 0.2, 0.3, 5.0]), 0.85) == (3.0, (0.4 + 0.15) / 0.15)
+
+
+def test_the_quantile_of_an_empty_tail_is_the_worst_loss():
+    assert weighted_quantile(np.array([1.0, -2.0]), np.array([0.5, 0.5]), 0.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("pnl", "weights", "message"),
+    [
+        ([-1.0, np.nan], [0.5, 0.5], "found 1 NaN or infinite of 2"),
+        ([-1.0, 2.0], [0.5, np.nan], "weights need to be finite"),
+        ([-1.0, 2.0], [0.5, -0.5], "at least 0"),
+        ([-1.0, 2.0], [1.0], "shape of the P&L"),
+        ([-1.0, 2.0], [0.01, 0.01], "needs weights beyond it, found a sum of 0.02"),
+    ],
+)
+def test_weights_or_pnl_that_cannot_give_a_tail_are_refused(
+    pnl: list[float], weights: list[float], message: str
+):
+    with pytest.raises(ValueError, match=message):
+        weighted_var_es(np.array(pnl), np.array(weights), 0.9)
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        weighted_var_es(np.array([-1.0]), np.array([1.0]), 1.0)

@@ -42,10 +42,19 @@ def agreed_version(payload: bytes) -> int | None:
 
 
 class Deframer:
-    """Cuts a byte stream into message payloads; `feed` may be called with any cut of the stream."""
+    """Cuts a byte stream into message payloads; `feed` may be called with any cut of the stream.
 
-    def __init__(self) -> None:
+    It never holds more than one message of `limit` bytes beside what it was fed.
+    """
+
+    def __init__(self, limit: int = LENGTH_MAX) -> None:
+        self.limit = limit
         self._data = bytearray()
+
+    @property
+    def held(self) -> int:
+        """Bytes of an unfinished message."""
+        return len(self._data)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads complete so far; `GatewayProtocol` if a length is impossible (the stream is lost)."""
@@ -54,8 +63,8 @@ class Deframer:
         at = 0
         while len(self._data) - at >= 4:
             (length,) = struct.unpack_from(">I", self._data, at)
-            if not 0 < length <= LENGTH_MAX:
-                raise GatewayProtocol(f"frame length must be 1 to {LENGTH_MAX}, found {length}")
+            if not 0 < length <= self.limit:
+                raise GatewayProtocol(f"frame length must be 1 to {self.limit}, found {length}")
             if len(self._data) - at - 4 < length:
                 break
             payloads.append(bytes(self._data[at + 4 : at + 4 + length]))

@@ -11,6 +11,7 @@ from firm.gateway_sim.codec.kinds import (
     TEXT,
 )
 from firm.gateway_sim.codec.order_replies import COMPLETED_ORDER, OPEN_ORDER
+from firm.gateway_sim.codec.reference_replies import REFERENCE_REPLIES
 from firm.gateway_sim.codec.table import Count, Field, Message, Row
 
 REQ_ID = Field("reqId", INTEGER)
@@ -258,7 +259,6 @@ ALL = (
             ),
         ),
     ),
-    Message(80, "mktDepthExchanges", (Count("exchanges", _texts("exchange"), INTEGER),)),
     Message(
         81,
         "tickReqParams",
@@ -328,6 +328,7 @@ ALL = (
     ),
     COMPLETED_ORDER,
     Message(102, "completedOrdersEnd"),
+    *REFERENCE_REPLIES,
     Message(107, "userInfo", (REQ_ID, Field("whiteBrandingId", TEXT, ""))),
 )
 

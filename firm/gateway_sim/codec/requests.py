@@ -1,7 +1,7 @@
 """Every request a client can send, by message number."""
 
 from firm.gateway_sim.codec.groups import CONTRACT_12, SHORT_LEGS, delta_neutral_contract
-from firm.gateway_sim.codec.kinds import BOOL, INTEGER, TEXT
+from firm.gateway_sim.codec.kinds import BOOL, FLOAT, INTEGER, TEXT
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.table import Field, Message, Rest, Row
 
@@ -173,40 +173,31 @@ def _refused(number: int, name: str, *before: Field) -> Message:
     return Message(number, name, (*before, Rest()))
 
 
+def _computation(number: int, name: str, given: str) -> Message:
+    rows = (
+        _version(3),
+        REQ_ID,
+        *CONTRACT_12,
+        Field(given, FLOAT, None),
+        Field("underPrice", FLOAT, None),
+        Field("optionsCount", INTEGER, 0),
+        Field("options", TEXT, ""),
+    )
+    return Message(number, name, rows)
+
+
 # Recognised, so that the request they name can be answered with an error or an empty end.
 NOT_SERVED = (
-    _refused(10, "reqMktDepth", _version(5), REQ_ID),
-    _refused(11, "cancelMktDepth", _version(1), REQ_ID),
-    _refused(12, "reqNewsBulletins"),
-    _refused(13, "cancelNewsBulletins"),
     _refused(14, "setServerLogLevel"),
-    _refused(18, "requestFA"),
-    _refused(19, "replaceFA"),
     _refused(21, "exerciseOptions", _version(2), REQ_ID),
-    _refused(22, "reqScannerSubscription", REQ_ID),
-    _refused(23, "cancelScannerSubscription", _version(1), REQ_ID),
-    _refused(24, "reqScannerParameters"),
-    _refused(52, "reqFundamentalData", _version(2), REQ_ID),
-    _refused(53, "cancelFundamentalData", _version(1), REQ_ID),
-    _refused(54, "calculateImpliedVolatility", _version(3), REQ_ID),
-    _refused(55, "calculateOptionPrice", _version(3), REQ_ID),
-    _refused(56, "cancelCalculateImpliedVolatility", _version(1), REQ_ID),
-    _refused(57, "cancelCalculateOptionPrice", _version(1), REQ_ID),
     _refused(67, "queryDisplayGroups", _version(1), REQ_ID),
     _refused(68, "subscribeToGroupEvents", _version(1), REQ_ID),
     _refused(69, "updateDisplayGroup", _version(1), REQ_ID),
     _refused(70, "unsubscribeFromGroupEvents", _version(1), REQ_ID),
-    _refused(78, "reqSecDefOptParams", REQ_ID),
     _refused(79, "reqSoftDollarTiers", REQ_ID),
     _refused(80, "reqFamilyCodes"),
-    _refused(82, "reqMktDepthExchanges"),
-    _refused(83, "reqSmartComponents", REQ_ID),
-    _refused(84, "reqNewsArticle", REQ_ID),
-    _refused(85, "reqNewsProviders"),
-    _refused(86, "reqHistoricalNews", REQ_ID),
     _refused(88, "reqHistogramData", REQ_ID),
     _refused(89, "cancelHistogramData", REQ_ID),
-    _refused(96, "reqHistoricalTicks", REQ_ID),
     _refused(100, "reqWshMetaData", REQ_ID),
     _refused(101, "cancelWshMetaData", REQ_ID),
     _refused(102, "reqWshEventData", REQ_ID),
@@ -214,4 +205,81 @@ NOT_SERVED = (
     _refused(104, "reqUserInfo", REQ_ID),
 )
 
-REQUESTS: dict[int, Message] = {message.id: message for message in (*SERVED, *NOT_SERVED)}
+REFERENCE = (
+    Message(
+        10,
+        "reqMktDepth",
+        (
+            _version(5),
+            REQ_ID,
+            *CONTRACT_12,
+            Field("rows", INTEGER, 1),
+            Field("smartDepth", BOOL, default=False),
+            Field("options", TEXT, ""),
+        ),
+    ),
+    Message(11, "cancelMktDepth", (_version(1), REQ_ID, Field("smartDepth", BOOL, default=False))),
+    Message(12, "reqNewsBulletins", (_version(1), Field("allMessages", BOOL, default=False))),
+    _plain(13, "cancelNewsBulletins", 1),
+    Message(18, "requestFA", (_version(1), Field("faDataType", INTEGER, 1))),
+    Message(19, "replaceFA", (_version(1), Field("faDataType", INTEGER, 1), Field("xml", TEXT, ""), REQ_ID)),
+    _refused(22, "reqScannerSubscription", REQ_ID),
+    _cancel(23, "cancelScannerSubscription", 1),
+    _plain(24, "reqScannerParameters", 1),
+    _refused(52, "reqFundamentalData", _version(2), REQ_ID),
+    _cancel(53, "cancelFundamentalData", 1),
+    _computation(54, "calculateImpliedVolatility", "optionPrice"),
+    _computation(55, "calculateOptionPrice", "volatility"),
+    _cancel(56, "cancelCalculateImpliedVolatility", 1),
+    _cancel(57, "cancelCalculateOptionPrice", 1),
+    Message(
+        78,
+        "reqSecDefOptParams",
+        (
+            REQ_ID,
+            Field("symbol", TEXT, ""),
+            Field("futFopExchange", TEXT, ""),
+            Field("secType", TEXT, ""),
+            Field("conId", INTEGER, 0),
+        ),
+    ),
+    Message(82, "reqMktDepthExchanges"),
+    Message(83, "reqSmartComponents", (REQ_ID, Field("bboExchange", TEXT, ""))),
+    Message(
+        84,
+        "reqNewsArticle",
+        (REQ_ID, Field("providerCode", TEXT, ""), Field("articleId", TEXT, ""), Field("options", TEXT, "")),
+    ),
+    Message(85, "reqNewsProviders"),
+    Message(
+        86,
+        "reqHistoricalNews",
+        (
+            REQ_ID,
+            Field("conId", INTEGER),
+            Field("providerCodes", TEXT, ""),
+            Field("startDateTime", TEXT, ""),
+            Field("endDateTime", TEXT, ""),
+            Field("totalResults", INTEGER, 0),
+            Field("options", TEXT, ""),
+        ),
+    ),
+    Message(
+        96,
+        "reqHistoricalTicks",
+        (
+            REQ_ID,
+            *CONTRACT_12,
+            Field("includeExpired", BOOL, default=False),
+            Field("startDateTime", TEXT, ""),
+            Field("endDateTime", TEXT, ""),
+            Field("numberOfTicks", INTEGER),
+            Field("whatToShow", TEXT),
+            Field("useRth", BOOL, default=True),
+            Field("ignoreSize", BOOL, default=False),
+            Field("options", TEXT, ""),
+        ),
+    ),
+)
+
+REQUESTS: dict[int, Message] = {message.id: message for message in (*SERVED, *REFERENCE, *NOT_SERVED)}

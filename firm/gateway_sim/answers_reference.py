@@ -1,0 +1,321 @@
+"""Answers about option chains, market depth, past ticks, news and scanners. Pure.
+
+Depth is the one level the tape has, shown at the listing venue; scanners and fundamentals have nothing to
+say, and say so.
+"""
+
+import math
+from typing import Any
+
+from firm.domain.session import NS_PER_MS, NS_PER_SECOND
+from firm.gateway_sim.brokerage import Brokerage
+from firm.gateway_sim.catalogue import FILL_VENUE
+from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.options import MULTIPLIER, Option, implied, value
+from firm.gateway_sim.rights import refusal
+from firm.gateway_sim.session import OptionRequest, Session
+from firm.gateway_sim.times import local, local_date, parse_time
+from firm.tape.tape import Frame
+
+NO_DEFINITION = "No security definition has been found for the request"
+MODEL_TICK, CUSTOM_TICK = 13, 53
+INSERT, UPDATE, DELETE = 0, 1, 2
+ASK_SIDE, BID_SIDE = 0, 1
+PROVIDER, PROVIDER_NAME = "SIM", "Simulated news"
+OPTION_VENUES = ("SMART", "CBOE", "ISE")
+TICKS_MAX = 1000
+SCANNERS = '<?xml version="1.0" encoding="UTF-8"?><ScanParameterResponse></ScanParameterResponse>'
+
+
+def option_parameters(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Expiries and strikes of the options on a stock."""
+    req_id = asked["reqId"]
+    known = asked["conId"] and brokerage.catalogue.find({"conId": asked["conId"]})
+    instrument = known or brokerage.catalogue.find({"symbol": asked["symbol"], "secType": asked["secType"]})
+    strikes = brokerage.chains.strikes(instrument.index) if instrument else ()
+    if instrument is not None and strikes and asked["secType"] == "STK":
+        days = sorted({o.expiry for o in brokerage.chains.listed(local_date(brokerage.at)).values()})
+        for venue in OPTION_VENUES:
+            session.say(
+                "securityDefinitionOptionParameter",
+                reqId=req_id,
+                exchange=venue,
+                underlyingConId=instrument.con_id,
+                tradingClass=instrument.symbol,
+                multiplier=str(MULTIPLIER),
+                expirations=[{"expiration": f"{day:%Y%m%d}"} for day in days],
+                strikes=[{"strike": float(strike)} for strike in strikes],
+            )
+    session.say("securityDefinitionOptionParameterEnd", reqId=req_id)
+
+
+def option_details(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Every listed option that fits; error 200 if none does."""
+    options = brokerage.chains.find(asked, local_date(brokerage.at))
+    if not options:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    for option in options:
+        details = brokerage.catalogue.details(option.underlying, brokerage.at)
+        venues = ",".join(OPTION_VENUES)
+        own = {
+            **option_contract(option),
+            "marketName": option.underlying.symbol,
+            "orderTypes": "",
+            "validExchanges": venues,
+            "primaryExchange": "",
+            "underConId": option.underlying.con_id,
+            "underSymbol": option.underlying.symbol,
+            "underSecType": "STK",
+            "contractMonth": f"{option.expiry:%Y%m}",
+            "realExpirationDate": f"{option.expiry:%Y%m%d}",
+            "stockType": "",
+            "marketRuleIds": ",".join(["26"] * len(OPTION_VENUES)),
+        }
+        session.say("contractDetails", reqId=asked["reqId"], **{**details, **own})
+    return session.say("contractDetailsEnd", reqId=asked["reqId"])
+
+
+def option_contract(option: Option) -> Values:
+    """The option as the gateway names it."""
+    return {
+        "conId": option.con_id,
+        "symbol": option.underlying.symbol,
+        "secType": "OPT",
+        "lastTradeDate": f"{option.expiry:%Y%m%d}",
+        "strike": float(option.strike),
+        "right": option.right,
+        "multiplier": str(MULTIPLIER),
+        "exchange": "SMART",
+        "currency": option.underlying.currency,
+        "localSymbol": option.local_symbol,
+        "tradingClass": option.underlying.symbol,
+    }
+
+
+def option_data(brokerage: Brokerage, session: Session, asked: Values, option: Option) -> None:
+    """Model values and greeks of one option, now and with every quote of its stock."""
+    if (refused := refusal(session, option.underlying)) is not None:
+        return session.error(asked["reqId"], *refused)
+    session.say("marketDataType", reqId=asked["reqId"], type=1)
+    _say_model(brokerage, session, OptionRequest(asked["reqId"], option))
+    if asked["snapshot"]:
+        return session.say("tickSnapshotEnd", reqId=asked["reqId"])
+    session.options[asked["reqId"]] = OptionRequest(asked["reqId"], option)
+    return None
+
+
+def say_options(brokerage: Brokerage, session: Session, frame: Frame) -> None:
+    """Model values of the subscribed options whose stock was quoted in the frame."""
+    quoted = set(frame.quotes["instrument"].tolist()) if session.options else set()
+    for request in session.options.values():
+        if request.option.underlying.index in quoted:
+            _say_model(brokerage, session, request)
+
+
+def _say_model(brokerage: Brokerage, session: Session, request: OptionRequest) -> None:
+    option = request.option
+    spot = brokerage.exchange.book.mark(option.underlying.index)
+    if spot is not None:
+        volatility = brokerage.chains.volatilities[option.underlying.index]
+        _say_value(session, request, MODEL_TICK, float(spot), volatility, brokerage.at)
+
+
+def _say_value(
+    session: Session, request: OptionRequest, tick: int, spot: float, volatility: float, at: int
+) -> None:
+    worth = value(request.option, spot, volatility, at)
+    session.say(
+        "tickOptionComputation",
+        reqId=request.req_id,
+        tickType=tick,
+        impliedVol=round(volatility, 8),
+        optPrice=round(worth.price, 8),
+        undPrice=spot,
+        **{name: round(getattr(worth, name), 8) for name in ("delta", "gamma", "vega", "theta")},
+    )
+
+
+def calculate(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """The model's value at a given volatility, or the volatility at a given value."""
+    req_id, spot = asked["reqId"], asked["underPrice"]
+    found = brokerage.chains.find(asked, local_date(brokerage.at))
+    if len(found) != 1:
+        return session.error(req_id, 200, NO_DEFINITION)
+    request = OptionRequest(req_id, found[0])
+    volatility = asked.get("volatility")
+    if volatility is None and asked.get("optionPrice") and spot:
+        volatility = implied(found[0], spot, asked["optionPrice"], brokerage.at)
+    if not volatility or not spot or not (math.isfinite(spot) and 0 < volatility <= 10 and spot > 0):
+        return session.error(req_id, 321, "Error validating request: no volatility gives this price")
+    return _say_value(session, request, CUSTOM_TICK, spot, volatility, brokerage.at)
+
+
+def market_depth(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """The touch as a book of one level, now and with every quote."""
+    instrument = brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    if (refused := refusal(session, instrument)) is not None:
+        return session.error(asked["reqId"], *refused)
+    session.depth[asked["reqId"]] = (instrument.index, asked["smartDepth"])
+    session.drop("depth", asked["reqId"])
+    return _say_depth(brokerage, session, asked["reqId"])
+
+
+def say_depths(brokerage: Brokerage, session: Session) -> None:
+    """What has changed in the books this session watches."""
+    for req_id in session.depth:
+        _say_depth(brokerage, session, req_id)
+
+
+def _say_depth(brokerage: Brokerage, session: Session, req_id: int) -> None:
+    index, smart = session.depth[req_id]
+    board = brokerage.board
+    levels = {
+        BID_SIDE: (float(board.bid[index]), float(board.bid_size[index])),
+        ASK_SIDE: (float(board.ask[index]), float(board.ask_size[index])),
+    }
+    before = session.told.get(("depth", req_id), {})
+    shown = {side: level for side, level in levels.items() if level[0] > 0 and level[1] > 0}
+    session.told["depth", req_id] = shown
+    for side in (BID_SIDE, ASK_SIDE):
+        if shown.get(side) == before.get(side):
+            continue
+        operation = DELETE if side not in shown else UPDATE if side in before else INSERT
+        price, size = shown.get(side, (0.0, 0.0))
+        row: dict[str, Any] = {"reqId": req_id, "position": 0, "operation": operation, "side": side}
+        row |= {"price": price, "size": brokerage.catalogue.instruments[index].round_quantity(size)}
+        if smart:
+            session.say("updateMktDepthL2", **row, marketMaker=FILL_VENUE, isSmartDepth=True)
+        else:
+            session.say("updateMktDepth", **row)
+
+
+def depth_venues(_brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """The venue that has a book."""
+    venue = {"exchange": FILL_VENUE, "secType": "STK", "listing": "NASDAQ", "service": "Deep2", "aggGroup": 1}
+    session.say("mktDepthExchanges", exchanges=[venue])
+
+
+def smart_components(_brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """What the letters of the best bid and offer's exchange map mean."""
+    session.say(
+        "smartComponents",
+        reqId=asked["reqId"],
+        components=[{"bit": 0, "exchange": FILL_VENUE, "letter": "Q"}],
+    )
+
+
+def historical_ticks(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Quotes or prints of the frames played so far: the first from a start on, or the last up to an end."""
+    req_id, instrument = asked["reqId"], brokerage.catalogue.find(asked)
+    if instrument is None:
+        return session.error(req_id, 200, NO_DEFINITION)
+    count = asked["numberOfTicks"] or 0
+    if asked["whatToShow"] not in {"TRADES", "BID_ASK", "MIDPOINT"} or not 0 < count <= TICKS_MAX:
+        text = f"Error validating request: {asked['whatToShow']}, {count} ticks (at most {TICKS_MAX})"
+        return session.error(req_id, 321, text)
+    try:
+        start = parse_time(asked["startDateTime"]) if asked["startDateTime"] else None
+        end = parse_time(asked["endDateTime"]) if asked["endDateTime"] else brokerage.at
+    except ValueError as reason:
+        return session.error(req_id, 321, f"Error validating request: {reason}")
+    times, rows = brokerage.memory.rows(instrument.index, trades=asked["whatToShow"] == "TRADES")
+    seen = [
+        (int(at) // NS_PER_SECOND, row.item())
+        for at, row in zip(times, rows, strict=True)
+        if (start or 0) <= at <= end
+    ]
+    chosen = seen[:count] if start is not None else seen[-count:]
+    return _say_past(session, req_id, asked["whatToShow"], chosen)
+
+
+def _say_past(session: Session, req_id: int, what: str, seen: list[tuple[int, tuple[float, ...]]]) -> None:
+    match what:
+        case "TRADES":
+            ticks = [{"time": at, "price": row[1], "size": row[2]} for at, row in seen]
+            session.say("historicalTicksLast", reqId=req_id, ticks=ticks)
+        case "BID_ASK":
+            names = ("priceBid", "priceAsk", "sizeBid", "sizeAsk")
+            quotes = [{"time": at, **dict(zip(names, row[1:], strict=True))} for at, row in seen]
+            session.say("historicalTicksBidAsk", reqId=req_id, ticks=quotes)
+        case _:
+            ticks = [{"time": at, "price": round((row[1] + row[2]) / 2, 6), "size": 0.0} for at, row in seen]
+            session.say("historicalTicks", reqId=req_id, ticks=ticks)
+
+
+def news_providers(_brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """The one provider."""
+    session.say("newsProviders", providers=[{"code": PROVIDER, "provider": PROVIDER_NAME}])
+
+
+def news_article(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """The text of an article."""
+    item = next((n for n in brokerage.news if n.article_id == asked["articleId"]), None)
+    if item is None:
+        text = f"Failed to request news article: no article {asked['articleId']}"
+        return session.error(asked["reqId"], 10172, text)
+    return session.say("newsArticle", reqId=asked["reqId"], type=0, text=item.text)
+
+
+def historical_news(brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Headlines about one contract, newest first."""
+    instrument = brokerage.catalogue.find({"conId": asked["conId"]})
+    if instrument is None:
+        return session.error(asked["reqId"], 200, NO_DEFINITION)
+    items = [n for n in reversed(brokerage.news) if n.symbol == instrument.symbol]
+    most = asked["totalResults"] or len(items)
+    for item in items[:most]:
+        session.say(
+            "historicalNews",
+            reqId=asked["reqId"],
+            time=f"{local(item.at):%Y-%m-%d %H:%M:%S}.0",
+            providerCode=PROVIDER,
+            articleId=item.article_id,
+            headline=item.headline,
+        )
+    return session.say("historicalNewsEnd", reqId=asked["reqId"], hasMore=len(items) > most)
+
+
+def bulletins(_brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """Hear bulletins from now on."""
+    session.bulletins = True
+
+
+def scanner(_brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """No instrument ever passes a scan."""
+    session.say("scannerData", reqId=asked["reqId"], rows=[])
+
+
+def scanner_parameters(_brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """No scan is offered."""
+    session.say("scannerParameters", xml=SCANNERS)
+
+
+def fundamentals(_brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """There are none."""
+    text = "We are sorry, but fundamentals data for the security specified is not available."
+    session.error(asked["reqId"], 430, text)
+
+
+def advisor(_brokerage: Brokerage, session: Session, asked: Values) -> None:
+    """Nobody advises the account."""
+    session.error(
+        asked.get("reqId") or -1,
+        321,
+        "Error validating request: FA data operations ignored for non FA customers.",
+    )
+
+
+def say_news(session: Session, instrument: int, at: int, article_id: str, headline: str) -> None:
+    """A headline, to the subscriptions that asked for news ticks of its instrument."""
+    for request in session.ticks.values():
+        if request.news and request.instrument.index == instrument:
+            session.say(
+                "tickNews",
+                reqId=request.req_id,
+                time=at // NS_PER_MS,
+                providerCode=PROVIDER,
+                articleId=article_id,
+                headline=headline,
+            )
