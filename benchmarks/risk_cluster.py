@@ -9,6 +9,9 @@ shares in one thread, 98,304 scenarios: what VaR, ES and stress of the book, its
 take of a decision cycle.
 """
 
+import firm  # noqa: F401 - first: it pins the numeric environment before numpy is imported
+
+# isort: split
 import argparse
 import json
 import statistics
@@ -135,7 +138,7 @@ class TimedCrew(LocalCrew):
         fan = super().fan_out(signals, None)
         began = time.perf_counter()
         if risk is not None:
-            fan.risk = self._run(risk)
+            fan.risk = self.risk_run(risk)
         self.run_s += time.perf_counter() - began
         return fan
 

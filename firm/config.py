@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import yaml
 from pydantic import (
@@ -42,6 +42,13 @@ class Section(BaseModel):
     def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("true and false are not values of this key")
+        named_freely = get_origin(cls.model_fields[str(info.field_name)].annotation) is dict
+        if (
+            named_freely
+            and isinstance(value, dict)
+            and any(isinstance(each, bool) for each in value.values())
+        ):
+            raise ValueError("true and false are not values of these keys")
         return value
 
 

@@ -53,9 +53,9 @@ class LocalCrew:
             for unit, payload in zip(units, opinions(agent, units, signals.window), strict=True):
                 if payload is not None:
                     barrier.answer((name, unit), payload)
-        return FanOut(barrier.answers(), self._run(risk) if risk is not None else None)
+        return FanOut(barrier.answers(), self.risk_run(risk) if risk is not None else None)
 
-    def _run(self, asked: RiskAsk) -> RiskRunCompleted | RiskRunFailed:
+    def risk_run(self, asked: RiskAsk) -> RiskRunCompleted | RiskRunFailed:
         """A whole risk run in this process."""
         request = CODEC.event(asked.record)
         assert isinstance(request, RiskRunRequested)

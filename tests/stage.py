@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import whole_firm
 
 from firm.agents.agent import Agent
@@ -17,7 +18,14 @@ from firm.events.orders import OrderProposed, OrderSubmitted
 from firm.events.record import EventStore
 from firm.events.risk import RiskRunFailed
 from firm.events.signals import LateAnswer
-from firm.events.system import CycleAborted, CycleKind, CycleOpened, EntrySkipped, OperatorRearmRequested
+from firm.events.system import (
+    CycleAborted,
+    CycleKind,
+    CycleOpened,
+    EntrySkipped,
+    InstrumentsResolved,
+    OperatorRearmRequested,
+)
 from firm.local import LocalCrew
 from firm.local_broker import LocalBroker
 from firm.roster import hire
@@ -207,6 +215,24 @@ def unquoted(instrument: int, since: int) -> Bend:
         table = event.table()
         rest = table[table["instrument"] != instrument]
         return market_data(rest) if len(rest) else None
+
+    return bend
+
+
+def reported_without(cls: type[Event]) -> Bend:
+    """Nothing of this class is ever reported."""
+    return lambda _at, event: None if isinstance(event, cls) else event
+
+
+def universe_with(instrument: int, **changes: object) -> Bend:
+    """One instrument of the universe is another kind of contract, with the same quotes."""
+
+    def bend(_at: int, event: Event) -> Event:
+        if not isinstance(event, InstrumentsResolved):
+            return event
+        universe = list(event.instruments)
+        universe[instrument] = msgspec.structs.replace(universe[instrument], **changes)
+        return InstrumentsResolved(tuple(universe))
 
     return bend
 

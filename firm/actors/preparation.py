@@ -85,16 +85,17 @@ def prepare_gateway(
         return GatewayAddress(broker.gateway_host, broker.gateway_port, None, None)
     known = run_dir / "gateway.json"
     before: dict[str, Any] = json.loads(known.read_text()) if known.exists() else {}
+    asked = _sources(arguments, settings)
+    if before and (arguments.data or arguments.days is not None) and before["source"] != asked:
+        raise ConfigError(
+            f"to resume {run_dir} the data must be those the run was started with ({before['source']}), found "
+            f"{asked}; leave out --data and --days, or start a new run"
+        )
     if before and _answers(before):
         view.stage(f"adopting the simulated gateway on port {before['port']} (pid {before['pid']})")
         return GatewayAddress(broker.gateway_host, before["port"], before["control_port"], before["pid"])
     view.stage("starting the simulated IB Gateway")
-    sources = before.get("source") or {
-        "data": str(arguments.data.resolve()) if arguments.data else None,
-        "days": arguments.days
-        if arguments.days is not None
-        else (None if arguments.data else settings.simulation.days),
-    }
+    sources = before.get("source") or asked
     options = [
         *("--clock", settings.simulation.clock, "--cash", str(settings.simulation.cash_usd)),
         *("--account", settings.simulation.account, "--journal", str(run_dir / "gateway.db")),
@@ -115,6 +116,19 @@ def prepare_gateway(
     return address
 
 
+def _sources(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """What the simulated gateway plays: the packaged sample (data None), or a file, and how many days."""
+    data = str(arguments.data.resolve()) if arguments.data else None
+    if data is None and settings.schedule.decide != "session_close":
+        raise ConfigError(
+            "the packaged sample has daily closes only: it needs schedule.decide: session_close, found "
+            f"{settings.schedule.decide} ms, for which there would never be a history to measure risk with. "
+            "Give --data FILE with quotes within the day"
+        )
+    days = arguments.days if arguments.days is not None or data else settings.simulation.days
+    return {"data": data, "days": days}
+
+
 def _answers(before: dict[str, Any]) -> bool:
     try:
         with closing(SimulatorControl("127.0.0.1", before["control_port"])) as control:
@@ -132,6 +146,12 @@ def prepare_plan(settings: Settings, run_dir: Path, gateway: GatewayAddress) -> 
         raise UnknownInstrument(
             f"universe.symbols needs instruments of the data ({', '.join(symbols)}), found "
             f"{', '.join(unknown)}; correct the names or give another --data"
+        )
+    if without := [symbol for symbol in chosen if symbol not in settings.universe.reference]:
+        raise ConfigError(
+            f"universe.reference needs the sector and volume of every instrument, found none of "
+            f"{', '.join(without)}: without them no limit can be measured and nothing new would be bought. "
+            f"Add e.g. {without[0]}: {{sector: Energy, average_daily_volume: 1000000}}"
         )
     content = settings.model_dump(mode="json")
     content["universe"]["symbols"] = list(chosen)

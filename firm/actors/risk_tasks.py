@@ -63,7 +63,7 @@ warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SP
 
 
 class RiskRun:
-    """A run under way: started at once, collected later. `cube` refers to what its shards have kept of it."""
+    """A run under way: started at once, collected later. `tails` and `cube` refer to what shards leave."""
 
     def __init__(self, ask: RiskAsk, settings: Settings, shards: int, fingerprint: str) -> None:
         request = CODEC.event(ask.record)
@@ -75,13 +75,13 @@ class RiskRun:
         self.request = request
         keep = kept_blocks(request, self._shards, settings.risk.cube_bytes_max)
         tasks = [self._start(shard, kept, 0) for shard, kept in zip(self._shards, keep, strict=True)]
-        self._tails = [tail for tail, _ in tasks]
+        self.tails = [tail for tail, _ in tasks]
         self.cube = tuple(columns for (_, columns), kept in zip(tasks, keep, strict=True) if kept)
         self._stress = stress_book.remote(self._request, settings, ask.instruments, fingerprint)
 
     def collect(self) -> RiskRunCompleted | RiskRunFailed:
         """Wait for the shards and merge. Too late, lost, or failed: `RiskRunFailed`, and no new risk."""
-        tasks = [*self._tails, self._stress]
+        tasks = [*self.tails, self._stress]
         try:
             *tails, stress = ray.get(tasks, timeout=self._left())
             return conclude(self._ask.record.seq, self.request, tails, stress, self._again)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,52 +110,64 @@ class MeasuredBook:
 
 def last_book(store: LogReader, settings: Settings) -> MeasuredBook | Unknown:
     """The book of the last decision that Risk asked a run for, or why there is none."""
-    mark: Entry[BookMarked] | None = None
-    found: tuple[Entry[BookMarked], Entry[RiskRunRequested]] | None = None
-    completed: RiskRunCompleted | None = None
-    said: RiskMeasured | None = None
-    latest: BrokerMargin | None = None
-    account: BrokerMargin | None = None
-    for entry in _entries(store, _RISK):
-        match entry.event:
-            case AccountReported() as reported:
-                latest = _margin(reported, entry.at)
-            case BookMarked() as marked:
-                mark = Entry(entry.seq, entry.at, entry.author, entry.cause, marked)
-            case RiskRunRequested() as request if mark is not None:
-                found = mark, Entry(entry.seq, entry.at, entry.author, entry.cause, request)
-                completed, said, account = None, None, latest
-            case RiskRunCompleted() as answer if found and answer.request_seq == found[1].seq:
-                completed = answer
-            case RiskMeasured() as measured if completed is not None:
-                said = measured
-            case _:
-                pass
-    if mark is None:
+    risk = _RiskFold()
+    for entry in entries(store, _RISK):
+        risk.note(entry)
+    if risk.mark is None or risk.latest is None:
         return Unknown("the book was never marked: no decision was taken, or cash or a price was not known")
-    last, request_entry = found or (mark, None)
-    market, spreads = _market(store, last.seq)
+    market, spreads = _market(store, risk.mark.seq)
+    var = settings.risk.var
     measurer = Measurer(settings.risk, settings.universe.reference)
     measurer.resolve(market.instruments)
-    prices = np.array([float(price) for price in last.event.prices])
-    measures = measurer.measures(last.at, prices, market.closes(settings.risk.var.history_bars + 1))
+    prices = np.array([float(price) for price in risk.mark.event.prices])
+    measures = measurer.measures(risk.mark.at, prices, market.closes(var.history_bars + 1))
     if isinstance(measures, str):
         return Unknown(measures)
-    if request_entry is None:
+    if risk.request is None:
         return Unknown("Risk never asked for a run: too few returns of something held")
     return MeasuredBook(
         settings=settings,
         instruments=market.instruments,
-        at=last.at,
-        mark=last.event,
+        at=risk.mark.at,
+        mark=risk.mark.event,
         measures=measures,
-        request=request_entry.event,
-        completed=completed,
-        said=said,
-        account=account,
-        spreads=spreads[-settings.risk.var.history_bars :],
-        marked_later=mark.seq > last.seq,
+        request=risk.request.event,
+        completed=risk.completed,
+        said=risk.said,
+        account=risk.account,
+        spreads=spreads[-var.history_bars :],
+        marked_later=risk.latest.seq > risk.mark.seq,
     )
+
+
+class _RiskFold:
+    """The last run asked for, the mark it was asked for, and what came of it; until the first, any mark."""
+
+    def __init__(self) -> None:
+        self.latest: Entry[BookMarked] | None = None
+        self.mark: Entry[BookMarked] | None = None
+        self.request: Entry[RiskRunRequested] | None = None
+        self.completed: RiskRunCompleted | None = None
+        self.said: RiskMeasured | None = None
+        self.account: BrokerMargin | None = None
+        self._reported: BrokerMargin | None = None
+
+    def note(self, entry: Entry[Any]) -> None:
+        match entry.event:
+            case AccountReported() as reported:
+                self._reported = _margin(reported, entry.at)
+            case BookMarked():
+                self.latest = entry
+                if self.request is None:
+                    self.mark, self.account = entry, self._reported
+            case RiskRunRequested():
+                self.mark, self.request, self.account = self.latest, entry, self._reported
+                self.completed = self.said = None
+            case RiskRunCompleted(request_seq=asked) as answer:
+                if self.request is not None and asked == self.request.seq:
+                    self.completed = answer
+            case RiskMeasured() as measured:
+                self.said = measured if self.completed is not None else None
 
 
 def _margin(reported: AccountReported, at: int) -> BrokerMargin:
@@ -170,21 +183,19 @@ def _margin(reported: AccountReported, at: int) -> BrokerMargin:
 def _market(store: LogReader, until: int) -> tuple[Market, Matrix]:
     """The market as Risk knew it at entry `until`, and the relative spread at each decision."""
     market, rows = Market(), []
-    for entry in _entries(store, _MARKET):
+    for entry in entries(store, _MARKET):
         if entry.seq > until:
             break
         match entry.event:
-            case ScheduledTick(occasion=Occasion.DECIDE) as tick:
-                market.note(entry.at, tick)
+            case ScheduledTick(occasion=Occasion.DECIDE):
                 rows.append((market.ask - market.bid) / market.mids())
-            case InstrumentsResolved() | HistoryLoaded() | MarketData() | ScheduledTick() as fact:
-                market.note(entry.at, fact)
             case _:
                 pass
+        market.note(entry.at, entry.event)
     return market, np.array(rows) if rows else np.empty((0, len(market.instruments)))
 
 
-def _entries(store: LogReader, classes: Collection[type[Event]]) -> Iterator[Entry[Event]]:
+def entries(store: LogReader, classes: Collection[type[Event]]) -> Iterator[Entry[Any]]:
     """The entries of these classes, oldest first, a page at a time."""
     kinds, since = {cls.KIND for cls in classes}, 0
     while records := store.read(since, _PAGE, kinds):

@@ -1,8 +1,9 @@
 """What the broker's side must not forget when its process dies, and what the log does not hold: a small file.
 
-Order ids: a gateway that restarts may hand out ids again that it gave away before it had stored them. So no id
-up to the mark is ever used again, whatever the gateway says is next. Historical requests: their limits span
-ten minutes, a restart takes one.
+Order ids: a gateway that restarts may hand out ids again that it gave away before it had stored them. So no
+id up to the mark is ever used again, whatever the gateway says is next.
+
+Historical requests: their limits span ten minutes, and a restart takes one.
 """
 
 import json

@@ -117,11 +117,12 @@ class Pump:
 
     @property
     def close_to_reconcile_at(self) -> int | None:
-        """The close of the session (ns UTC) if anything has traded or was sent since the last reconciliation.
+        """The close of the session (ns UTC) if there is anything that a reconciliation could settle.
 
         The gateway tells executions of its own day only: what was missed must be found before midnight.
         """
-        return self.guard.sessions.close_of(self.at) if self._busy else None
+        open_question = self._busy or any(child.doubted for child in self.session.children.working())
+        return self.guard.sessions.close_of(self.at) if open_question else None
 
     async def fence(self, timeout_s: float | None = None) -> None:
         """See `Connection.fence`."""

@@ -79,7 +79,13 @@ async def described(
     connection: Connection, instruments: Sequence[Instrument]
 ) -> Sequence[Sequence[ContractFacts]]:
     """What the broker says today of each instrument's conId; empty where it knows nothing."""
-    return [await _facts(connection, instrument) for instrument in instruments]
+    turnstile = asyncio.Semaphore(AT_ONCE)
+
+    async def facts(instrument: Instrument) -> Sequence[ContractFacts]:
+        async with turnstile:
+            return await _facts(connection, instrument)
+
+    return await asyncio.gather(*(facts(instrument) for instrument in instruments))
 
 
 async def history(
@@ -114,9 +120,8 @@ async def history(
 
 
 async def _facts(connection: Connection, instrument: Instrument) -> Sequence[ContractFacts]:
-    details = await _details(
-        connection, Contract(conId=instrument.con_id, exchange="SMART"), f"conId {instrument.con_id}"
-    )
+    by_id = Contract(conId=instrument.con_id, exchange=contract_of(instrument).exchange)
+    details = await _details(connection, by_id, f"conId {instrument.con_id}")
     contracts = {d.contract.conId: d.contract for d in details}
     return [
         ContractFacts(

@@ -4,11 +4,11 @@ Order of things in every turn: the brokerage changes, the journal commits, and o
 in `Session.out` be written. The server keeps to that by calling `commit` before it flushes.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from firm.errors import GatewayProtocol
 from firm.gateway_sim import answers_account, answers_data, answers_orders, answers_reference
+from firm.gateway_sim.answers import ANSWERS, EMPTY_ANSWERS
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.codec.framing import fields_of
 from firm.gateway_sim.codec.requests import NOT_SERVED, REQUESTS
@@ -21,45 +21,6 @@ from firm.gateway_sim.rights import is_mute
 from firm.gateway_sim.schedule import Interruptions
 from firm.gateway_sim.session import Cut, Session, set_link
 
-Answer = Callable[[Brokerage, Session, Values], None]
-
-ANSWERS: dict[str, Answer] = {
-    "reqContractDetails": answers_data.contract_details,
-    "reqMatchingSymbols": answers_data.matching_symbols,
-    "reqMarketRule": answers_data.market_rule,
-    "reqMktData": answers_data.market_data,
-    "reqTickByTickData": answers_data.tick_by_tick,
-    "reqHistoricalData": answers_data.historical,
-    "reqHeadTimeStamp": answers_data.head_timestamp,
-    "reqRealTimeBars": answers_data.realtime_bars,
-    "reqOpenOrders": answers_orders.open_orders,
-    "reqAllOpenOrders": answers_orders.all_open_orders,
-    "reqCompletedOrders": answers_orders.completed_orders,
-    "reqExecutions": answers_orders.executions,
-    "reqPositions": answers_account.positions,
-    "reqPositionsMulti": answers_account.positions_multi,
-    "reqAccountUpdates": answers_account.account_updates,
-    "reqAccountUpdatesMulti": answers_account.account_updates_multi,
-    "reqAccountSummary": answers_account.account_summary,
-    "reqPnL": answers_account.profit_and_loss,
-    "reqPnLSingle": answers_account.profit_and_loss,
-    "reqSecDefOptParams": answers_reference.option_parameters,
-    "calculateImpliedVolatility": answers_reference.calculate,
-    "calculateOptionPrice": answers_reference.calculate,
-    "reqMktDepth": answers_reference.market_depth,
-    "reqMktDepthExchanges": answers_reference.depth_venues,
-    "reqSmartComponents": answers_reference.smart_components,
-    "reqHistoricalTicks": answers_reference.historical_ticks,
-    "reqNewsProviders": answers_reference.news_providers,
-    "reqNewsArticle": answers_reference.news_article,
-    "reqHistoricalNews": answers_reference.historical_news,
-    "reqNewsBulletins": answers_reference.bulletins,
-    "reqScannerSubscription": answers_reference.scanner,
-    "reqScannerParameters": answers_reference.scanner_parameters,
-    "reqFundamentalData": answers_reference.fundamentals,
-    "requestFA": answers_reference.advisor,
-    "replaceFA": answers_reference.advisor,
-}
 NOT_SERVED_IDS = frozenset(message.id for message in NOT_SERVED)
 START_API = 71
 ACCOUNT_EVERY_NS = 180 * 1_000_000_000
@@ -68,11 +29,6 @@ FARMS = (
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefil"),
 )
-EMPTY_ANSWERS: dict[str, tuple[str, Values]] = {
-    "reqSoftDollarTiers": ("softDollarTiers", {"tiers": []}),
-    "reqFamilyCodes": ("familyCodes", {"codes": []}),
-    "reqUserInfo": ("userInfo", {}),
-}
 SILENT = ("cancel", "setServerLogLevel", "unsubscribe", "updateDisplayGroup")
 
 

@@ -1,7 +1,7 @@
 """What interrupts a gateway by the clock: nightly restarts, daily resets, the weekly logout. Pure.
 
-All in the exchange's local time. A restart ends every connection and takes none for a while; a reset loses the
-link to the broker (1100) and restores it (1102); a logout ends every connection until someone logs in again.
+All in the exchange's local time. A restart ends every connection and takes none for a while; a reset loses
+the link to the broker (1100) and restores it (1102); a logout ends every connection until someone logs in.
 """
 
 import re
@@ -23,7 +23,7 @@ MINUTES = {"restart": 2, "reset": 10, "logout": 0}
 
 
 class Scenario(Struct, frozen=True):
-    """An interruption at `hour`:`minute`, on one `weekday` (0: Monday) or every day, for so many `minutes`."""
+    """An interruption of `minutes` at `hour`:`minute`, on one `weekday` (0: Monday) or every day."""
 
     what: What
     hour: int

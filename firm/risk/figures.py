@@ -10,6 +10,7 @@ from firm.domain.summing import plain_sum
 from firm.risk.book import Book
 from firm.risk.margin import MarginEstimate
 from firm.risk.margin_view import MarginView
+from firm.risk.stress_tester import PositionNotMapped
 from firm.risk.would_be import WouldBe
 
 NS_PER_MS = 1_000_000
@@ -232,9 +233,10 @@ class StressLoss:
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
-        lost = would.measures.unit_stress[:, would.quantities != 0]
-        if would.measures.unmapped is not None and np.isnan(lost).any():
-            return f"stress: {would.measures.unmapped}"
+        try:
+            would.measures.stress.require_mapped(would.quantities != 0)
+        except PositionNotMapped as unmapped:
+            return f"stress: {unmapped}"
         name, loss = would.stress
         if loss / would.equity <= self.limit:
             return None

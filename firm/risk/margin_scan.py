@@ -15,23 +15,24 @@ class MarginScan:
     """The scan of one unit of each contract, made once a decision; a book's estimate is then a product.
 
     Every underlying is moved by 15 % either way, as FINRA Rule 4210(g) does single shares: for indices and
-    currencies that is more than their brokers ask, never less.
+    currencies that is more than their brokers ask, never less. `book` has the classes, `unit_pnl` float64[n, s]
+    the P&L of one unit in each scenario of the scan.
     """
 
     def __init__(self, contracts: NDArray[np.void]) -> None:
         """`contracts`: CONTRACT[n]; rows without a value count nothing."""
         n = len(contracts)
-        self._book = ScanBook(
+        self.book = ScanBook(
             classes=tuple(str(i) for i in range(n)),
             ranges=(EQUITY,) * n,
             class_of=contracts["factor"].astype(np.int64),
             minimum=np.zeros(n),
         )
-        self._unit: Matrix = scan_pnl(self._book, lambda prices, moves: _revalued(contracts, prices, moves))
+        self.unit_pnl: Matrix = scan_pnl(self.book, lambda prices, moves: _revalued(contracts, prices, moves))
 
     def estimate(self, quantities: Vector) -> MarginEstimate:
         """What these signed units float64[n] tie up."""
-        return scan_margin(self._book, quantities[:, None] * self._unit, np.eye(len(quantities)))
+        return scan_margin(self.book, quantities[:, None] * self.unit_pnl, np.eye(len(quantities)))
 
 
 def _revalued(contracts: NDArray[np.void], prices: Matrix, volatility: Vector) -> Matrix:

@@ -209,12 +209,13 @@ def conclude(parts: Sequence[Sample], plan: Plan, confidence: float, es_confiden
     ValueError
         If a P&L is not finite, or the shards are not those of the plan.
     """
-    whole = Sample(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    whole = _joined(parts)
     n = len(whole.pnl)
     if n != plan.blocks * BLOCK:
         raise ValueError(f"the plan needs {plan.blocks * BLOCK} scenarios, found {n}")
-    var = weighted_var_es(whole.pnl, whole.weights / n, confidence)[0]
-    es = weighted_var_es(whole.pnl, whole.weights / n, es_confidence)[1]
+    pnl, shares = _worst_first(whole)
+    var = weighted_var_es(pnl, shares, confidence)[0]
+    es = weighted_var_es(pnl, shares, es_confidence)[1]
     low, high = _interval(whole, confidence, plan)
     tail = whole.weights[whole.pnl <= -var]
     return TailEstimate(
@@ -234,9 +235,9 @@ def contradiction(parts: Sequence[Sample], plan: Plan) -> str | None:
 
     None if it is to be believed. The pilot is plain and not part of the sample.
     """
-    whole = Sample(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    pnl, shares = _worst_first(_joined(parts))
     for confidence, (low, high) in zip(plan.confidences, plan.intervals, strict=True):
-        var = weighted_var_es(whole.pnl, whole.weights / len(whole.pnl), confidence)[0]
+        var = weighted_var_es(pnl, shares, confidence)[0]
         if not low <= var <= high:
             return (
                 f"{plan.method} VaR at {confidence:.4%} of {var:.6g} is outside {low:.6g}..{high:.6g}, the "
@@ -290,6 +291,16 @@ def tail_estimate(
     return estimate(plan, *book, confidence, es_confidence, seed, ladders=ladders)
 
 
+def _joined(parts: Sequence[Sample]) -> Sample:
+    return Sample(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _worst_first(whole: Sample) -> tuple[Vector, Vector]:
+    """P&L and probabilities, sorted once for all questions: sorting what is sorted costs next to nothing."""
+    order = np.argsort(whole.pnl, kind="stable")
+    return whole.pnl[order], whole.weights[order] / len(order)
+
+
 def _strata(plan: Plan) -> Strata:
     plain = plan.plain_blocks * BLOCK
     return Strata(plain, plan.blocks * BLOCK - plain, plan.region)
@@ -316,14 +327,13 @@ def _interval(whole: Sample, confidence: float, plan: Plan | None) -> tuple[floa
     The heaviest scenario of the tail comes on top: a quantile is one of the losses drawn, however well its
     probability is known.
     """
-    n, tail = len(whole.pnl), 1.0 - confidence
-    shares = whole.weights / n
-    var = weighted_quantile(whole.pnl, shares, tail)
-    beyond = np.where(-whole.pnl >= var, shares, 0.0)
+    (pnl, shares), tail = _worst_first(whole), 1.0 - confidence
+    var = weighted_quantile(pnl, shares, tail)
+    beyond = np.where(-whole.pnl >= var, whole.weights / len(pnl), 0.0)
     error = INTERVAL_DEVIATIONS * sqrt(_error_variance(beyond, plan)) + float(beyond.max())
     total = float(shares.sum())
-    low = weighted_quantile(whole.pnl, shares, min(tail + error, total * (1.0 - 1e-9)))
-    high = weighted_quantile(whole.pnl, shares, max(tail - error, 0.0))
+    low = weighted_quantile(pnl, shares, min(tail + error, total * (1.0 - 1e-9)))
+    high = weighted_quantile(pnl, shares, max(tail - error, 0.0))
     return low, high
 
 

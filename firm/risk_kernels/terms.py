@@ -33,8 +33,8 @@ _NUMBERS = 6
 class Terms(NamedTuple):
     """One row a contract, in the order of the table. `numbers` are the constants of its loop.
 
-    `factors` are the factors that any contract needs; `four` tells whether this contract and the next three are
-    linear. All arrays are contiguous and of their own memory.
+    `factors` are the factors that any contract needs; `four` tells whether this contract and the next
+    three are linear. All arrays are contiguous and of their own memory.
     """
 
     kind: npt.NDArray[np.int64]
@@ -108,7 +108,8 @@ def _kinds(contracts: Contracts) -> npt.NDArray[np.int64]:
 
 def _starts_four(linear: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     four = np.zeros(len(linear), np.bool_)
-    four[: len(linear) - 3] = linear[:-3] & linear[1:-2] & linear[2:-1] & linear[3:]
+    if len(four) > 3:
+        four[:-3] = linear[:-3] & linear[1:-2] & linear[2:-1] & linear[3:]
     return four
 
 

@@ -1,7 +1,7 @@
 """Thousands of steps of orders and faults, by seed: `python tests/broker/fuzz.py --seeds 5000`.
 
-A seed that fails is cut down to the actions it takes, and printed as a script to keep in `test_fuzz.py`. Exit code
-1 if any failed.
+A seed that fails is cut down to the actions it takes, and printed as a script to keep in `test_fuzz.py`. Exit
+code 1 if any failed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-from chaos import Action, fails, script, smallest
+from chaos import Action, fails, script, smallest  # noqa: E402 - runs as a script, from anywhere
 
 CLOCKS = ("free", "stepped")
 EVERY = 50

@@ -140,8 +140,7 @@ def test_the_weekly_login_is_announced_four_times_and_each_time_once():
     deadline = new_york("2026-03-08T01:00:00")
     told = []
     for hours in range(60, -2, -1):
-        for event in calendar.login_due(deadline - hours * 3600 * NS_PER_SECOND):
-            told.append((hours, event.by))
+        told += [(hours, e.by) for e in calendar.login_due(deadline - hours * 3600 * NS_PER_SECOND)]
     told += [(0.25, e.by) for e in calendar.login_due(deadline - 900 * NS_PER_SECOND)]
 
     assert told == [(24, deadline), (4, deadline), (1, deadline), (0.25, deadline)]

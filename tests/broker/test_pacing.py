@@ -1,4 +1,4 @@
-"""One pacer for everything that leaves the firm, the rules for historical data, and what a restart remembers."""
+"""One pacer for everything that leaves the firm, the rules for history, and what a restart remembers."""
 
 import asyncio
 from collections.abc import Coroutine

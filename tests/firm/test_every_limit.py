@@ -7,32 +7,39 @@ from typing import TypeAlias
 
 import pytest
 import whole_firm
-from controls import CASES, KO, Case
-from stage import proposals, submitted
+from case import KO, Case
+from controls import CASES
+from stage import decisions, proposals, submitted
 
 from firm.compliance import pretrade
+from firm.events import CODEC
 from firm.events.orders import ComplianceRefused, ExecutionRefused, OrderSubmitted, RiskRefused
+from firm.events.risk import RiskMeasured
 from firm.execution import last_gate
-from firm.risk import limits
+from firm.ops.health import Component, Facts, Tolerances, assess
+from firm.ops.status import Status
+from firm.risk import figures, limits
 from firm.store.memory import MemoryStore
 
 Refusal: TypeAlias = RiskRefused | ComplianceRefused | ExecutionRefused
 
-FLOORS: dict[str, tuple[ModuleType, type[Refusal]]] = {
-    "risk": (limits, RiskRefused),
-    "compliance": (pretrade, ComplianceRefused),
-    "execution": (last_gate, ExecutionRefused),
+FLOORS: dict[str, tuple[tuple[ModuleType, ...], type[Refusal]]] = {
+    "risk": ((limits, figures), RiskRefused),
+    "compliance": ((pretrade,), ComplianceRefused),
+    "execution": ((last_gate,), ExecutionRefused),
 }
 
 
 def controls_of(floor: str) -> set[str]:
     """The names of all controls in a floor's source: every class that can object, but the protocol."""
-    module = FLOORS[floor][0]
-    classes = [thing for thing in vars(module).values() if isinstance(thing, type)]
     return {
         f"{floor}.{cls.name}"
-        for cls in classes
-        if cls.__module__ == module.__name__ and "objection" in vars(cls) and "name" in vars(cls)
+        for module in FLOORS[floor][0]
+        for cls in vars(module).values()
+        if isinstance(cls, type)
+        and cls.__module__ == module.__name__
+        and "objection" in vars(cls)
+        and "name" in vars(cls)
     }
 
 
@@ -86,6 +93,39 @@ def test_the_control_stops_the_order_with_the_numbers_and_lets_it_go_when_loosen
         assert set(stopped.values()) <= set(passed)
     else:
         assert (case.only if case.only in range(20) else KO) in {order.instrument for order in passed}
+
+
+def risk_health(log: MemoryStore, decision: int) -> tuple[Component, tuple[str, ...]]:
+    """How the firm's health saw risk right after a decision, and why it was not ready."""
+    status = Status()
+    for record in log.read(limit=decisions(log)[decision][1]):
+        status.note(record)
+    well = Facts(cycle_age_s=0.5, store_writable=True, bus_alive=True, latch="")
+    health = assess(status.view(), well, Tolerances(max_cycle_age_s=60, max_data_age_s=27_000))
+    return health.components["risk"], health.readiness().reasons
+
+
+BLIND = [case for case in CASES if case.blind]
+
+
+@pytest.mark.parametrize("case", BLIND, ids=lambda case: f"{case.control} {case.title}".strip())
+def test_a_limit_without_its_input_is_named_and_the_firm_is_not_ready(case: Case):
+    log, loosened = case.run(tight=True), case.run(tight=False)
+    start, end = decisions(log)[case.decision]
+    said = log.read(since=start, kinds={RiskMeasured.KIND})
+    measured = [CODEC.event(record) for record in said if record.seq < end]
+
+    part, reasons = risk_health(log, case.decision)
+
+    assert part.state in ("degraded", "unknown")
+    assert any(reason.startswith("risk: ") for reason in reasons)
+    for report in measured:
+        assert case.reason in report.unknown
+        assert case.reason in part.reason
+    assert risk_health(loosened, case.decision) == (
+        Component("ok", "VaR was measured at the last decision"),
+        (),
+    )
 
 
 @pytest.mark.parametrize("floor", FLOORS)

@@ -43,7 +43,7 @@ from firm.risk.margin_view import BrokerMargin
 from firm.risk.measures import Measures, MovingBook
 from firm.risk.stress_map import packaged_stress_map
 from firm.risk.stress_scenarios import read_scenarios
-from firm.risk.stress_tester import StressTester
+from firm.risk.stress_tester import CompiledStress, StressTester
 from firm.risk.would_be import WouldBe
 from firm.risk_kernels.contracts import linear_contracts
 
@@ -88,6 +88,19 @@ def moves(size: float) -> MovingBook:
     """A hundred scenarios in which both instruments move by +-size together."""
     columns = UNIT_VALUES[:, None] * np.tile([size, -size], 50)
     return MovingBook(lambda: [columns], 0.99, 0.975)
+
+
+UNMAPPED = (
+    "KO (STK) has no loss in the stress scenario 'crash': it follows equity.us, which neither the scenario nor "
+    "a declared parent moves; add equity.us to the scenario, give it a parent in the stress map, or leave the "
+    "scenario out"
+)
+
+
+def gold_alone() -> CompiledStress:
+    """A scenario that says nothing of shares."""
+    moved = read_scenarios(CRASH.replace("equity", "commodity.gold"), "test")
+    return StressTester(moved, packaged_stress_map()).shocks((KO, ES))
 
 
 def measures(
@@ -313,8 +326,8 @@ def test_simulated_var_counts_where_it_is_the_larger_with_the_order_and_all_that
         ),
         (
             StressLoss(1),
-            {"measures": measures(unmapped="KO follows nothing", unit_stress=np.full((1, 2), np.nan))},
-            "stress: KO follows nothing",
+            {"measures": measures(stress=gold_alone(), unmapped=UNMAPPED)},
+            f"stress: {UNMAPPED}",
         ),
         (
             MarginHeadroom(config.Margin(min_headroom=0.1, max_age_ms=1)),

@@ -5,8 +5,17 @@ import math
 import numpy as np
 import pytest
 from numba import njit
+from scipy.special import ndtr
 
-from firm.risk_kernels.elementary import bits_of, double_of, expm1, fma, square_root
+from firm.risk_kernels.elementary import (
+    bits_of,
+    double_of,
+    exp_of_negative,
+    expm1,
+    fma,
+    square_root,
+    tail_over_density,
+)
 
 
 def test_expm1_is_within_two_units_in_the_last_place_of_the_library():
@@ -59,3 +68,22 @@ def test_the_square_root_is_that_of_the_library():
         return square_root(x)
 
     assert root(2.0) == math.sqrt(2.0)
+
+
+def test_the_exponential_of_what_is_negative_is_within_3e_14():
+    x = -np.concatenate([np.linspace(0.0, 1.0, 2001), np.geomspace(1e-300, 700.0, 2001)])
+
+    ours = np.array([exp_of_negative(value) for value in x])
+
+    assert np.abs(ours - np.exp(x)).max() < 3e-14
+    assert exp_of_negative(-1e300) == exp_of_negative(-math.inf) == pytest.approx(math.exp(-708.0), rel=1e-9)
+    assert math.isnan(exp_of_negative(math.nan))
+
+
+def test_the_tail_times_the_density_is_the_normal_distribution_function():
+    y = np.concatenate([np.linspace(0.0, 9.0, 4001), [37.0, 1e3, math.inf]])
+
+    tails = np.array([tail_over_density(value) for value in y]) * np.exp(-0.5 * y * y)
+
+    assert np.abs(tails - ndtr(-y)).max() < 1.4e-12
+    assert math.isnan(tail_over_density(math.nan))
