@@ -133,8 +133,7 @@ class BareBus:
         self._seats = [CountedActor(seat, "seat calls", self._counts) for seat in seats]
         self._calls_a_seat = asked["seat calls"] // len(seats)
         self._task = counted(risk_tasks.measure_shard.remote, "risk tasks", self._counts)
-        self._stress = counted(risk_tasks.stress_book.remote, "risk tasks", self._counts)
-        self._put = counted(ray.put, "puts", self._counts)
+        self._stress = counted(risk_tasks.measure_and_stress.remote, "risk tasks", self._counts)
         self._fingerprint = numeric_fingerprint()
         self._directory = tempfile.TemporaryDirectory()
         keys = Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32))
@@ -179,11 +178,10 @@ class BareBus:
         if request is None:
             return [], []
         keep = kept_blocks(request, cut, self._settings.risk.cube_bytes_max)
-        shared = self._put(request)
-        shards = zip(cut, keep, strict=True)
-        measured = [self._task(shared, shard, kept, 0, self._fingerprint) for shard, kept in shards]
-        stress = self._stress(shared, self._settings, self._instruments, self._fingerprint)
-        return [*(tail for tail, _ in measured), stress], [columns for _, columns in measured]
+        first = self._stress(request, cut[0], keep[0], self._fingerprint, self._settings, self._instruments)
+        shards = zip(cut[1:], keep[1:], strict=True)
+        rest = [self._task(request, shard, kept, 0, self._fingerprint) for shard, kept in shards]
+        return [tail for tail, _ in (first, *rest)], [columns for _, columns in (first, *rest)]
 
     def _pass(self, hosts: Sequence[Any]) -> None:
         value: Any = b""

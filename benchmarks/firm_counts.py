@@ -82,11 +82,11 @@ def firm_counts(
     store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
     broker = LocalBroker(tape, settings)
     task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
-    stress = SimpleNamespace(remote=counted(risk_tasks.stress_book.remote, "risk tasks", counts))
+    stress = SimpleNamespace(remote=counted(risk_tasks.measure_and_stress.remote, "risk tasks", counts))
     seen: list[tuple[tuple[str, int], ...]] = []
     with (
         mock.patch.object(risk_tasks, "measure_shard", task),
-        mock.patch.object(risk_tasks, "stress_book", stress),
+        mock.patch.object(risk_tasks, "measure_and_stress", stress),
         mock.patch.object(ray, "put", counted(ray.put, "puts", counts)),
         mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
         mock.patch.object(broker, "turn", counted(broker.turn, "broker turns", counts)),

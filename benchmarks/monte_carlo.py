@@ -12,169 +12,54 @@ of this core, and two workers against one.
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from monte_carlo_peers import (
+    BASE,
+    Candidate,
+    Textbook,
+    covariance,
+    numpy_candidates,
+    quantlib_candidates,
+)
 from scipy.special import ndtr
-from scipy.stats import multivariate_normal, norm
 from tail_sampler import BenchmarkBook, benchmark_book
 
-from firm.risk_kernels.contracts import FactorLaw, Matrix, Payoff, Vector
+from firm.numeric_env import THREAD_VARIABLES, X86_VARIABLES
+from firm.risk_kernels.contracts import FactorLaw, Vector
 from firm.risk_kernels.elementary import fma, lane_loop
 from firm.risk_kernels.factors import draws_of
-from firm.risk_kernels.montecarlo import BLOCK, scenario_pnl, warm_up
+from firm.risk_kernels.montecarlo import BLOCK, factor_scenarios, pnl_from_returns, scenario_pnl, warm_up
 from firm.risk_kernels.normals import lanes
 from firm.risk_kernels.product import PANEL, TILE_BYTES, add_product_tile
 from firm.risk_kernels.terms import Precision
 
-BASE = "NumPy, low rank"
-CHUNK = 2_000
-SLOW = 40
 CHAIN = 32
+ONE_THREAD = "FIRM_BENCHMARK_ON_ONE_THREAD"
 TARGETS = {"firm, double": 12.0, "firm, single": 25.0}
 PRODUCT_SHARE_MIN = 0.6
 WORKERS_RATIO_MIN = 1.7
 
 
-class Candidate(NamedTuple):
-    """What computes, and how many scenarios a call is."""
-
-    run: Callable[[], Any]
-    scenarios: int
-
-
-class Textbook:
-    """The book revalued by vectorised NumPy: what `normal_distribution` is decides between scipy's two."""
-
-    def __init__(self, book: BenchmarkBook) -> None:
-        linear = book.contracts["payoff"] == Payoff.LINEAR
-        self.options, self.held = book.contracts[~linear], book.quantities[~linear]
-        worth = book.quantities * book.contracts["unit"] * book.contracts["price"]
-        m = len(book.law.drift)
-        self.exposure = np.bincount(book.contracts["factor"][linear], worth[linear], m)
-        o = self.options
-        self.deviation = o["volatility"] * np.sqrt(o["years"])
-        self.forward = o["spot"] * np.exp(-o["carry"] * o["years"])
-        self.strike = o["strike"] * np.exp(-o["rate"] * o["years"])
-        self.money = self.held * o["unit"]
-
-    def pnl(self, x: Matrix, normal_distribution: Callable[[Matrix], Matrix]) -> Vector:
-        """P&L of scenarios x[s, m]."""
-        growth, sign = np.exp(x), self.options["sign"]
-        forward = self.forward * growth[:, self.options["factor"]]
-        d1 = np.log(forward / self.strike) / self.deviation + 0.5 * self.deviation
-        value = sign * (
-            forward * normal_distribution(sign * d1)
-            - self.strike * normal_distribution(sign * (d1 - self.deviation))
-        )
-        return np.asarray((growth - 1.0) @ self.exposure + (value - self.options["price"]) @ self.money)
+def peers_environment() -> dict[str, str]:
+    """One thread for every library, and all the instructions the processor has, before numpy is imported."""
+    kept = {name: value for name, value in os.environ.items() if name not in X86_VARIABLES}
+    return kept | dict.fromkeys(THREAD_VARIABLES, "1") | {ONE_THREAD: "yes"}
 
 
-def covariance(law: FactorLaw) -> Matrix:
-    return np.asarray(law.loadings @ law.loadings.T + np.diag(law.idiosyncratic**2))
-
-
-def numpy_candidates(book: BenchmarkBook) -> dict[str, Candidate]:
-    law, textbook = book.law, Textbook(book)
-    m, k = law.loadings.shape
-    rng = np.random.Generator(np.random.SFC64(1))
-    factor = np.linalg.cholesky(covariance(law))
-    frozen = multivariate_normal(np.zeros(m), covariance(law), seed=1)
-    common, own = np.empty((CHUNK, k)), np.empty((CHUNK, m))
-
-    def low_rank() -> Vector:
-        rng.standard_normal(out=common)
-        rng.standard_normal(out=own)
-        return textbook.pnl(common @ law.loadings.T + law.idiosyncratic * own, ndtr)
-
-    def cholesky() -> Vector:
-        rng.standard_normal(out=own)
-        return textbook.pnl(own @ factor.T, ndtr)
-
-    def by_scipy() -> Vector:
-        return textbook.pnl(frozen.rvs(CHUNK), norm.cdf)
-
-    runs = {BASE: low_rank, "NumPy, Cholesky": cholesky, "scipy multivariate_normal, norm.cdf": by_scipy}
-    return {name: Candidate(run, CHUNK) for name, run in runs.items()}
-
-
-def quantlib_candidates(book: BenchmarkBook) -> dict[str, Candidate]:
-    """Only where the package is installed: pricing of given draws."""
-    if find_spec("QuantLib") is None:
-        return {}
-    import QuantLib as ql  # type: ignore[import-untyped]  # noqa: N813
-
-    textbook, law = Textbook(book), book.law
-    x = (
-        np.random.default_rng(1).standard_normal((SLOW, len(law.drift)))
-        @ np.linalg.cholesky(covariance(law)).T
-    )
-    kinds = [ql.Option.Call if sign > 0 else ql.Option.Put for sign in textbook.options["sign"]]
-    o, prices = textbook.options, (textbook.options["price"] * textbook.money).sum()
-    discount = np.exp(-o["rate"] * o["years"])
-    rows = list(zip(kinds, o["strike"], textbook.deviation, discount, textbook.money, strict=True))
-
-    def black_formula() -> list[float]:
-        totals = []
-        for move in x:
-            growth = np.exp(move)
-            forwards = textbook.forward * growth[o["factor"]] / discount
-            total = float((growth - 1.0) @ textbook.exposure) - prices
-            for (kind, strike, deviation, factor, money), forward in zip(rows, forwards, strict=True):
-                total += money * ql.blackFormula(kind, strike, forward, deviation, factor)
-            totals.append(total)
-        return totals
-
-    quotes, priced = quantlib_engines(ql, textbook)
-
-    def engines() -> list[float]:
-        totals = []
-        for move in x[: SLOW // 4]:
-            growth = np.exp(move)
-            for row, quote in quotes.items():
-                quote.setValue(float(o["spot"][row] * growth[o["factor"][row]]))
-            total = float((growth - 1.0) @ textbook.exposure) - prices
-            totals.append(
-                total + sum(m * option.NPV() for option, m in zip(priced, textbook.money, strict=True))
-            )
-        return totals
-
-    return {
-        "QuantLib blackFormula, draws given": Candidate(black_formula, SLOW),
-        "QuantLib AnalyticEuropeanEngine, draws given": Candidate(engines, SLOW // 4),
-    }
-
-
-def quantlib_engines(ql: Any, textbook: Textbook) -> tuple[dict[int, Any], list[Any]]:
-    """Quotes by row, and the option of each row with its engine."""
-    today, day_count = ql.Date(2, 1, 2026), ql.Actual365Fixed()
-    ql.Settings.instance().evaluationDate = today
-    quotes, priced = {}, []
-    for row, o in enumerate(textbook.options):
-        quotes[row] = ql.SimpleQuote(float(o["spot"]))
-        curves = [
-            ql.YieldTermStructureHandle(ql.FlatForward(today, float(o[rate]), day_count))
-            for rate in ("carry", "rate")
-        ]
-        surface = ql.BlackConstantVol(today, ql.NullCalendar(), float(o["volatility"]), day_count)
-        process = ql.BlackScholesMertonProcess(
-            ql.QuoteHandle(quotes[row]), *curves, ql.BlackVolTermStructureHandle(surface)
-        )
-        kind = ql.Option.Call if o["sign"] > 0 else ql.Option.Put
-        days = max(1, round(365 * float(o["years"])))
-        option = ql.VanillaOption(
-            ql.PlainVanillaPayoff(kind, float(o["strike"])), ql.EuropeanExercise(today + days)
-        )
-        option.setPricingEngine(ql.AnalyticEuropeanEngine(process))
-        priced.append(option)
-    return quotes, priced
+def check(book: BenchmarkBook) -> None:
+    """That they compute the same: the textbook's P&L of our returns is our P&L."""
+    returns = factor_scenarios(0, 1, book.law, 1)
+    ours = pnl_from_returns(returns, book.contracts, book.quantities)
+    np.testing.assert_allclose(Textbook(book).pnl(returns.T, ndtr), ours, rtol=0, atol=1e-4)
 
 
 def laws(law: FactorLaw) -> dict[str, FactorLaw]:
@@ -346,7 +231,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if ONE_THREAD not in os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.argv], peers_environment())
     book = benchmark_book("random signs")
+    check(book)
     for precision in ("double", "single"):
         progress(f"compiling, {precision}")
         warm_up(precision)

@@ -163,6 +163,29 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _risk(arguments: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+
+    from firm.analysis.analysis import Question, analyse
+    from firm.report.terminal import terminal
+    from firm.store.keys import Keys
+    from firm.store.sqlite import SqliteStore
+
+    question = Question(arguments.horizon_days, arguments.loss, arguments.free_margin)
+    store = SqliteStore.read_only(arguments.directory, Keys.load(create=False))
+    try:
+        analysis = analyse(store, question)
+    finally:
+        store.close()
+    if arguments.json:
+        print(json.dumps(analysis.as_dict(), indent=2, allow_nan=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 130).print(terminal(analysis))
+    return 0
+
+
 def _kill(arguments: argparse.Namespace) -> int:
     from firm.ops.wishes import request_kill
 
@@ -230,6 +253,17 @@ def parser() -> argparse.ArgumentParser:
     backtested.add_argument("--days", type=int, default=None)
     backtested.add_argument("--keep", action="store_true", help="keep the log in DIR, to verify and replay")
     command("report", _report, "write summary.json and report.html again")
+    risk = command("risk", _risk, "the last measured book by every method, and the record of VaR and ES")
+    risk.add_argument("--json", action="store_true", help="numbers for programs instead of tables")
+    risk.add_argument(
+        "--horizon-days", type=_count, default=10, metavar="N", help="trading days, 10 by default"
+    )
+    risk.add_argument(
+        "--loss", type=_amount, metavar="USD", help="for reverse stress; default: daily loss limit"
+    )
+    risk.add_argument(
+        "--free-margin", type=_amount, metavar="USD", help="propose trades that free so much margin"
+    )
     command("graph", _graph, "who hears and says what, from the type hints", directory=False)
     _operating(command("kill", _kill, "halt trading at once", directory=False), "reason")
     _operating(command("rearm", _rearm, "trade again, as a named person", directory=False), "by", "reason")
@@ -250,6 +284,23 @@ def _operating(sub: argparse.ArgumentParser, *needed: str) -> None:
     for name in needed:
         sub.add_argument(f"--{name}", required=True)
     sub.add_argument("--run-dir", dest="directory", type=Path, default=None, metavar="DIR")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needed a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    """A positive amount; NaN and infinity are none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 1e15:
+        raise argparse.ArgumentTypeError(f"needed an amount above 0, found {text!r}")
+    return value
 
 
 def newest_run(root: Path = Path("runs")) -> Path:

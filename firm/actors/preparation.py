@@ -88,7 +88,7 @@ def prepare_gateway(
     asked = _sources(arguments, settings)
     if before and (arguments.data or arguments.days is not None) and before["source"] != asked:
         raise ConfigError(
-            f"to resume {run_dir} the data must be those the run was started with ({before['source']}), found "
+            f"to resume {run_dir} the data must be those it was started with ({before['source']}), found "
             f"{asked}; leave out --data and --days, or start a new run"
         )
     if before and _answers(before):

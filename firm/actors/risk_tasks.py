@@ -19,7 +19,10 @@ from firm.risk.stress import stress_of
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.risk_kernels.tail import Tail
 
+Stress = tuple[tuple[str, float], ...]
 WARM_HOLD_S, WARM_ROUNDS_MAX = 0.5, 5
+INLINE_BYTES_MAX = 100_000
+"""A request up to this size goes with the call; a larger one is put into the object store once."""
 
 
 @cache
@@ -35,11 +38,18 @@ def _measure(
     return found.tail, found.columns
 
 
-def _stress(
-    request: RiskRunRequested, settings: Settings, instruments: tuple[Instrument, ...], fingerprint: str
-) -> tuple[tuple[str, float], ...]:
-    _require_fingerprint(_own_fingerprint(), fingerprint)
-    return stress_losses(request, stress_of(settings, instruments))
+def _measure_and_stress(
+    request: RiskRunRequested,
+    shard: Shard,
+    keep: int,
+    fingerprint: str,
+    settings: Settings,
+    instruments: tuple[Instrument, ...],
+) -> tuple[tuple[Tail, Stress], Any]:
+    """The first shard's task has the stress scenarios as well: a task of their own would wait for a CPU."""
+    stress = stress_losses(request, stress_of(settings, instruments))
+    tail, columns = _measure(request, shard, keep, 0, fingerprint)
+    return (tail, stress), columns
 
 
 def _warm(fingerprint: str, hold_s: float) -> int:
@@ -58,7 +68,7 @@ def _require_fingerprint(found: str, needed: str) -> None:
 
 
 measure_shard: Any = ray.remote(num_cpus=1, max_retries=3, num_returns=2)(_measure)
-stress_book: Any = ray.remote(num_cpus=1, max_retries=3)(_stress)
+measure_and_stress: Any = ray.remote(num_cpus=1, max_retries=3, num_returns=2)(_measure_and_stress)
 warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_warm)
 
 
@@ -71,22 +81,23 @@ class RiskRun:
         self._ask, self._fingerprint = ask, fingerprint
         self._started = time.monotonic()
         self._shards = plan(request, shards)
-        self._request = ray.put(request)
         self.request = request
+        self._shared = request if len(ask.record.payload) <= INLINE_BYTES_MAX else ray.put(request)
         keep = kept_blocks(request, self._shards, settings.risk.cube_bytes_max)
-        tasks = [self._start(shard, kept, 0) for shard, kept in zip(self._shards, keep, strict=True)]
-        self.tails = [tail for tail, _ in tasks]
-        self.cube = tuple(columns for (_, columns), kept in zip(tasks, keep, strict=True) if kept)
-        self._stress = stress_book.remote(self._request, settings, ask.instruments, fingerprint)
+        first = measure_and_stress.remote(
+            self._shared, self._shards[0], keep[0], fingerprint, settings, ask.instruments
+        )
+        rest = [self._start(*shard, 0) for shard in zip(self._shards[1:], keep[1:], strict=True)]
+        self.tails = [tail for tail, _ in (first, *rest)]
+        self.cube = tuple(columns for (_, columns), kept in zip((first, *rest), keep, strict=True) if kept)
 
     def collect(self) -> RiskRunCompleted | RiskRunFailed:
         """Wait for the shards and merge. Too late, lost, or failed: `RiskRunFailed`, and no new risk."""
-        tasks = [*self.tails, self._stress]
         try:
-            *tails, stress = ray.get(tasks, timeout=self._left())
-            return conclude(self._ask.record.seq, self.request, tails, stress, self._again)
+            (first, stress), *rest = ray.get(self.tails, timeout=self._left())
+            return conclude(self._ask.record.seq, self.request, [first, *rest], stress, self._again)
         except ray.exceptions.GetTimeoutError:
-            for task in tasks:
+            for task in self.tails:
                 ray.cancel(task, force=False)
             return RiskRunFailed(self._ask.record.seq, f"no answer within {self._ask.deadline_ms} ms")
         except ray.exceptions.RayError as error:
@@ -94,7 +105,7 @@ class RiskRun:
             return RiskRunFailed(self._ask.record.seq, f"{type(reason).__name__}: {reason}")
 
     def _start(self, shard: Shard, keep: int, at_least: int) -> Any:
-        return measure_shard.remote(self._request, shard, keep, at_least, self._fingerprint)
+        return measure_shard.remote(self._shared, shard, keep, at_least, self._fingerprint)
 
     def _again(self, number: int, k: int) -> Tail:
         tail: Tail = ray.get(self._start(self._shards[number], 0, k)[0], timeout=self._left())

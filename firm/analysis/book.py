@@ -1,4 +1,4 @@
-"""The last measured book of a run, rebuilt from the log: what was held, at which marks, measured with what."""
+"""The last measured book of a run, rebuilt from the log: what was held, at which marks, measured how."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What moves the book: statistical and sector factors, how closely things move together, and what if closer."""
+"""What moves the book: statistical and sector factors, how closely things move together, and if closer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +100,9 @@ def _factors(book: MeasuredBook, model: Callable[[], RiskFactors], returns: Matr
         FactorRow(one.name, one.money, one.deviation, shares[one.name], gained)
         for one, (_, gained) in zip(factor_exposures(exposures, found), pnl.factors, strict=True)
     ]
-    rest = FactorRow(REST, None, float(variance.idiosyncratic) ** 0.5, shares["idiosyncratic"], pnl.idiosyncratic)
+    rest = FactorRow(
+        REST, None, float(variance.idiosyncratic) ** 0.5, shares["idiosyncratic"], pnl.idiosyncratic
+    )
     return Factors(float(variance.total) ** 0.5, (*rows, rest))
 
 
@@ -137,4 +139,6 @@ def _stressed(book: MeasuredBook, correlation: Matrix, volatility: Vector, blend
     stressed = blend_to_one(correlation, blend)
     covariance = stressed.matrix * np.outer(volatility, volatility) * var.horizon_bars
     exposures = book.factor_exposures[book.measures.history.measured]
-    return StressedVar(blend, stressed.average_after, parametric_var(covariance, exposures, var.confidence).var)
+    return StressedVar(
+        blend, stressed.average_after, parametric_var(covariance, exposures, var.confidence).var
+    )

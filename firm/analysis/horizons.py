@@ -100,9 +100,7 @@ def liquidity(book: MeasuredBook, market: VarEs | Unknown) -> Liquidity:
     else:
         one_day = book.measures.history.covariance * (var.bars_a_day / var.horizon_bars)
         by_factor = _factor_days(book, days)
-        by_time = both(
-            book, lambda level: liquidation_var(one_day, book.factor_exposures, by_factor, level)
-        )
+        by_time = both(book, lambda level: liquidation_var(one_day, book.factor_exposures, by_factor, level))
         order = sorted(book.held.tolist(), key=lambda i: (-days[i], i))
         slowest = tuple(
             LiquidityRow(book.symbol(i), float(days[i]), _mean(book.spreads[:, i])) for i in order[:5]

@@ -1,4 +1,4 @@
-"""VaR and ES of one book by every method, over the configured horizon; a method that does not hold says why."""
+"""VaR and ES of one book by every method over the run's horizon; a method that does not hold says why."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -197,9 +197,16 @@ def _quadratic(book: MeasuredBook, level: float) -> VarEs:
 
 def _simulated(book: MeasuredBook, simulated: Simulated) -> Method:
     freedom = book.request.degrees_of_freedom
-    tails = "normal" if freedom == 0 else f"Student-t with {freedom} degrees of freedom"
+    tails = "normal" if freedom == 0 else f"Student-t({freedom}) {_widened(freedom)}"
     return Method(
         "Monte Carlo",
         both(book, lambda level: historical_var(simulated.pnl, level)),
         f"{book.request.scenarios:,} scenarios, full revaluation, {tails}",
     )
+
+
+def _widened(freedom: int) -> str:
+    """What a Student-t whose dispersion is the covariance does to deviations."""
+    if freedom <= 2:
+        return "without a variance"
+    return f"of deviations {(freedom / (freedom - 2)) ** 0.5:.2f} times the estimate"

@@ -1,4 +1,4 @@
-"""What named scenarios cost, worst first, which positions pay, and which unnamed moves would cost too much."""
+"""What named scenarios cost, worst first, who pays, and which unnamed moves would cost too much."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -44,7 +44,7 @@ class StressRow:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """What one position loses in the worst scenario, and the move of its price (options: unknown, revalued)."""
+    """What one position loses in the worst scenario, and its price's move (None: an option, revalued)."""
 
     symbol: str
     loss: float
@@ -85,7 +85,7 @@ class Reverse:
 
 @dataclass(frozen=True, slots=True)
 class ReverseStresses:
-    """The distinct answers found from `starts` searches, nearest first; `linear` in closed form, if linear."""
+    """The distinct answers of `starts` searches, nearest first; `linear_distance` were the book linear."""
 
     target: float
     starts: int
@@ -186,7 +186,7 @@ def _answers(
         answers.append(
             Reverse(
                 worst.distance,
-                worst.probability(),
+                worst.probability,
                 worst.loss,
                 worst.settled,
                 _moves(book, worst, factors, alone),

@@ -38,9 +38,9 @@ class ChildOrder:
         `OrderUnknown` has been said, and nothing certain was heard since.
     risen
         Live at the broker after its last word.
-    seen, asked, absent
-        Whether the present query has met it; whether it was asked for; how many queries in a row should have
-        met it and did not.
+    seen, met, asked, absent
+        Whether the present query has met it, and under which permIds; whether it was asked for; how many
+        queries in a row should have met it and did not.
     """
 
     seq: int
@@ -60,6 +60,7 @@ class ChildOrder:
     doubted: bool = False
     risen: bool = False
     seen: bool = False
+    met: set[int] = field(default_factory=set)
     asked: bool = False
     absent: int = 0
 

@@ -1,7 +1,7 @@
 """Stops sending orders to a broker that keeps failing, and tries with one order before it trusts again. Pure.
 
-An order that is accepted is a success. One that is refused, unknown or lost is a failure, and so is the end
-of the link. Cancels are no business of the breaker: they may go whenever the link permits.
+The first answer to an order counts: accepted is a success; refused, unknown or lost is a failure, and so is
+the end of the link. Cancels are no business of the breaker: they may go whenever the link permits.
 """
 
 from collections import deque
@@ -50,6 +50,7 @@ class CircuitBreaker:
         self._in_a_row: deque[int] = deque()
         self._opened_at = 0
         self._trial: int | None = None
+        self._answered: set[int] = set()
 
     def objection(self, at: int) -> str | None:
         """Why no order may be sent at log time `at`; None if one may."""
@@ -85,9 +86,19 @@ class CircuitBreaker:
                 return self._failed(seq, f"order {seq} never arrived", at)
             case BrokerDisconnected(reason=reason):
                 return self._failed(self._trial, f"the link was lost ({reason})", at)
+            case _:
+                pass
         return []
 
+    def _first_answer(self, child_seq: int | None) -> bool:
+        """Whether nothing was heard of the order before; the end of the link is of no order."""
+        first = child_seq is None or child_seq not in self._answered
+        self._answered |= {child_seq} if child_seq is not None else set()
+        return first
+
     def _succeeded(self, child_seq: int, at: int) -> list[Event]:
+        if not self._first_answer(child_seq):
+            return []
         self._in_a_row.clear()
         self._outcomes.append(Outcome(at, failed=False))
         self._forget(at)
@@ -96,6 +107,8 @@ class CircuitBreaker:
         return []
 
     def _failed(self, child_seq: int | None, reason: str, at: int) -> list[Event]:
+        if not self._first_answer(child_seq):
+            return []
         self._in_a_row.append(at)
         self._outcomes.append(Outcome(at, failed=True))
         self._forget(at)

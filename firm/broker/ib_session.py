@@ -186,13 +186,16 @@ class IbSession:
         self.positions.clear()
         self._astray.clear()
         for child in self.children.working():
-            child.asked, child.seen = True, False
+            child.asked, child.seen, child.met = True, False, set()
         self._under_way = frozenset(under_way)
 
     def end_query(self) -> tuple[list[Event], bool]:
         """All answers were heard: what they settle, and whether a second query must follow at once."""
         events: list[Event] = []
+        gone = False
         for child in self.children.working():
+            if child.asked and len(child.perm_ids) > 1:
+                gone |= self._forget_twins(child)
             if child.asked and (child.seen or child.seq not in self._under_way):
                 events += verdict.judge(child, self.fills)
                 if child.inactive and not child.over:
@@ -202,7 +205,14 @@ class IbSession:
         self.positions.open_with(self.fills.positions)
         absent = any(child.absent for child in self.children.working())
         breaks = self.positions.breaks(self.fills.positions)
-        return events, absent or (bool(breaks) and breaks != self.positions.reported)
+        return events, absent or gone or (bool(breaks) and breaks != self.positions.reported)
+
+    def _forget_twins(self, child: ChildOrder) -> bool:
+        """Of an order that was live twice, those that a complete query has not met are live no more."""
+        unmet = [perm_id for perm_id in child.live_as if perm_id not in child.met]
+        for perm_id in unmet:
+            child.perm_ids[perm_id] = False
+        return bool(unmet)
 
     def reconciled(self, cash: Decimal) -> list[Event]:
         """The outcome of the last query."""
@@ -244,6 +254,7 @@ class IbSession:
     def _stands(self, child: ChildOrder, perm_id: int, status: str, filled: Decimal | None) -> list[Event]:
         """The broker's status of the order named `perm_id`; `filled` None: the message does not tell."""
         child.seen = True
+        child.met.add(perm_id)
         live = status in WORKING or (status in PENDING and child.accepted)
         if live or perm_id in child.perm_ids or not child.perm_ids:
             self.children.perm(child, perm_id, live)

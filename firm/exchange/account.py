@@ -10,14 +10,18 @@ from firm.exchange.book import DisplayedBook
 
 
 class Account:
-    """Cash and positions. `cash` always equals the deposit minus signed purchases minus commissions."""
+    """Cash and positions.
+
+    `cash` always equals the deposit minus signed purchases minus commissions plus `income` (dividends, and
+    fractions of shares paid out).
+    """
 
     def __init__(
         self, name: str, cash: Decimal, instruments: Sequence[Instrument], book: DisplayedBook
     ) -> None:
         self.name = name
         self.cash = cash
-        self.commissions = ZERO
+        self.commissions = self.income = ZERO
         self.positions = [Position() for _ in instruments]
         self._instruments = instruments
         self._book = book
@@ -35,6 +39,11 @@ class Account:
         self.commissions += commission
         closed = before.quantity != 0 and (before.quantity > 0) != (signed > 0)
         return after.realized_pnl - before.realized_pnl if closed else None
+
+    def receive(self, amount: Decimal) -> None:
+        """Money that no trade brought; negative if the account pays."""
+        self.cash += amount
+        self.income += amount
 
     def value(self, instrument: int) -> Decimal:
         """Signed market value of the position at the mark; at its cost while no price is known."""

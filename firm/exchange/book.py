@@ -89,6 +89,14 @@ class DisplayedBook:
         mark = (bid + ask) / 2 if bid > 0 and ask > 0 else float(self._marks[instrument])
         return Decimal(repr(round(mark, MARK_PLACES))) if mark > 0 else None
 
+    def rescale(self, instrument: int, factor: float) -> None:
+        """Prices are `factor` times what they were (a split); the quote is gone until the next one."""
+        self._keep_middles(slice(instrument, instrument + 1))
+        self._marks[instrument] *= factor
+        self.closes[instrument] *= factor
+        for field in FIELDS:
+            self._quotes[instrument][field] = 0.0
+
     def state(self) -> tuple[list[float], list[Shown], list[tuple[Decimal, Decimal]]]:
         """Marks, quotes and used-up sizes (taken by buyers, by sellers), by instrument."""
         consumed = [

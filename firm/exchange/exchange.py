@@ -263,6 +263,7 @@ class Exchange:
             closes=list(self.book.closes),
             volumes=list(self.book.volumes),
             borrowable=dict(self._trading.borrowable),
+            income=self.account.income,
             executed=frozenset(self._trading.executed),
         )
 
@@ -271,6 +272,7 @@ class Exchange:
         assert len(state.positions) == len(self.instruments), "state of other instruments"
         self._trading.at = state.at
         self.account.cash, self.account.commissions = state.cash, state.commissions
+        self.account.income = state.income
         self.account.positions[:] = state.positions
         self.book.restore(state.marks, state.quotes, state.consumed)
         self.book.closes, self.book.volumes = list(state.closes), list(state.volumes)

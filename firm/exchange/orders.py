@@ -174,4 +174,5 @@ class ExchangeState(Struct, frozen=True, array_like=True):
     closes: list[float]
     volumes: list[float]
     borrowable: dict[int, Decimal]
+    income: Decimal = ZERO
     executed: frozenset[int] = frozenset()

@@ -8,7 +8,7 @@ from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.answers_reference import option_data, option_details
 from firm.gateway_sim.bar_requests import bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import FILL_VENUE, MARKET_RULE
+from firm.gateway_sim.catalogue import FILL_VENUE
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.history import intraday_bars
@@ -68,12 +68,13 @@ def matching_symbols(brokerage: Brokerage, session: Session, asked: Values) -> N
 
 
 def market_rule(brokerage: Brokerage, session: Session, asked: Values) -> None:
-    """The price grid: cents at every price."""
-    if asked["ruleId"] != MARKET_RULE:
+    """A price grid: an increment for each band of prices."""
+    rules = {rule.number: rule for rule in brokerage.catalogue.rules}
+    rule = rules.get(asked["ruleId"])
+    if rule is None:
         return session.error(-1, 321, f"Error validating request: unknown market rule {asked['ruleId']}")
-    tick = float(brokerage.catalogue.instruments[0].tick_size)
-    increments = [{"lowEdge": 0.0, "increment": tick}]
-    return session.say("marketRule", ruleId=MARKET_RULE, increments=increments)
+    increments = [{"lowEdge": float(low), "increment": float(step)} for low, step in rule.bands]
+    return session.say("marketRule", ruleId=rule.number, increments=increments)
 
 
 def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:

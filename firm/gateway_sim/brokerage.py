@@ -6,7 +6,7 @@ the whole durable state: applying it again to a fresh brokerage on the same tape
 
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
@@ -27,62 +27,64 @@ from firm.exchange import (
     RequestRefused,
     TieredFees,
 )
+from firm.exchange.corporate import pay_dividend, split
 from firm.gateway_sim.amendments import amended, standing, told
 from firm.gateway_sim.board import Board
-from firm.gateway_sim.catalogue import Catalogue, contract
-from firm.gateway_sim.codec.framing import VERSION_MAX
+from firm.gateway_sim.catalogue import Catalogue
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.table import Values
-from firm.gateway_sim.commands import Bust, Cancel, CancelAll, Command, Correct, Lend, Manual, Place, Step
+from firm.gateway_sim.commands import (
+    Bust,
+    Cancel,
+    CancelAll,
+    Command,
+    Correct,
+    Dividend,
+    Lend,
+    Manual,
+    Place,
+    Split,
+    Step,
+)
+from firm.gateway_sim.contracts import Contracts
+from firm.gateway_sim.expiries import Expiries
 from firm.gateway_sim.history import Memory
 from firm.gateway_sim.options import Chains
 from firm.gateway_sim.order_reports import OrderReports
 from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error
-from firm.gateway_sim.tickets import Refusal, check_change, ticket_of
+from firm.gateway_sim.records import DayStart, NewsItem
+from firm.gateway_sim.tickets import MANUAL_CLIENT, Refusal, check_change, manual_order, ticket_of
 from firm.gateway_sim.times import local_date
 from firm.tape.tape import Frame, Tape
-
-
-class NewsItem(NamedTuple):
-    """A headline about one symbol. News is not durable: it is what a test says it is."""
-
-    at: int
-    symbol: str
-    article_id: str
-    headline: str
-    text: str
-
-
-MANUAL_CLIENT, MANUAL_ID, LIQUIDATION_ID = 0, 0, -1
-
-
-class DayStart(NamedTuple):
-    """What the account was worth, and had realised, when the exchange's calendar day began.
-
-    `gains` are each instrument's realised and unrealised gains so far, before commissions.
-    """
-
-    day: date
-    equity: Decimal
-    realized: Decimal
-    gains: tuple[Decimal, ...]
 
 
 class Brokerage:
     """One account on one tape. `at` is the gateway's clock (ns UTC); `cursor` the number of frames played."""
 
     def __init__(
-        self, tape: Tape, cash: Decimal, account: str, margin: MarginRules, *, preset_notice: bool
+        self,
+        tape: Tape,
+        cash: Decimal,
+        account: str,
+        margin: MarginRules,
+        *,
+        preset_notice: bool,
+        contracts: Contracts | None = None,
     ) -> None:
-        """Start 1 ms before the first frame; `preset_notice`: orders without a TIF get notice 10349."""
+        """Start 1 ms before the first frame; `preset_notice`: orders without a TIF get notice 10349.
+
+        Without `contracts`, the symbols of the tape are US stocks.
+        """
         self.tape = tape
         self.account, self.margin = account, margin
-        self.catalogue = Catalogue(tape.symbols, tape.sessions)
+        self.catalogue = Catalogue(contracts or Contracts({}, tape.symbols, ""), tape.sessions)
         closes = tape.history_closes
         marks = closes[-1].tolist() if len(closes) else [float("nan")] * len(tape.symbols)
+        instruments, rules = self.catalogue.instruments, dict(enumerate(self.catalogue.rules))
         self.exchange = Exchange(
-            self.catalogue.instruments, cash, account, tape.sessions, TieredFees(), margin, marks
+            instruments, cash, account, tape.sessions, TieredFees(), margin, marks, rules
         )
+        self._expiries = Expiries(instruments, tape.sessions)
         self.cursor = 0
         self.exchange.advance_to(tape.frames[0].at - NS_PER_MS)
         self.orders: dict[int, PlacedOrder] = {}
@@ -130,6 +132,11 @@ class Brokerage:
                 said = self._manual(command)
             case Lend(instrument=instrument, quantity=shares):
                 said = self._report(self.exchange.lend(instrument, shares))
+            case Dividend(instrument=instrument, amount=amount):
+                pay_dividend(self.exchange, instrument, amount)
+                said = []
+            case Split(instrument=instrument, new=new, old=old):
+                said = self._report(split(self.exchange, instrument, new, old))
             case _ as never:
                 assert_never(never)
         return said
@@ -176,15 +183,16 @@ class Brokerage:
         if local_date(at) != self.day_start.day:
             self.day_start = self._new_day(local_date(at))
             self.board.new_day()
+        ended = self._expiries.end(self.exchange, at)
         if not with_frame:
-            return self.exchange.advance_to(at)
+            return ended + self.exchange.advance_to(at)
         frame = self.next_frame()
         assert frame is not None, "a step was recorded beyond the end of the tape"
         assert frame.at == at, f"the tape has a frame at {frame.at} where {at} was recorded"
         self.cursor += 1
         self.memory.extend(frame)
         self.board.update(frame)
-        return self.exchange.advance(frame)
+        return ended + self.exchange.advance(frame)
 
     def _place(self, client_id: int, values: Values, *, twin: bool = False) -> list[Outgoing]:
         order_id = values["orderId"] or 0
@@ -221,6 +229,8 @@ class Brokerage:
             raise Refusal(201, "Order rejected - reason: not simulated here: the tape has no option quotes")
         if instrument is None:
             raise Refusal(200, "No security definition has been found for the request")
+        if self._expiries.over(instrument, self.at):
+            raise Refusal(201, f"Order rejected - reason: the contract expired on {instrument.expiry}")
         ticket = ticket_of(values, instrument, self._parent(client_id, values), self.catalogue.find, self.at)
         if known is not None and not values["whatIf"]:
             check_change(ticket, values, known)
@@ -279,17 +289,10 @@ class Brokerage:
 
     def _manual(self, command: Manual) -> list[Outgoing]:
         instrument = self.catalogue.instruments[command.instrument]
-        asked = {
-            "orderId": LIQUIDATION_ID if command.liquidation else MANUAL_ID,
-            **contract(instrument, "SMART"),
-            "action": command.side,
-            "totalQuantity": command.quantity,
-            "orderType": "MKT",
-            "tif": "DAY",
-        }
-        values = PLACE_ORDER.decode(PLACE_ORDER.encode(VERSION_MAX, asked)[1:], VERSION_MAX)
+        values = manual_order(instrument, command)
         ticket = ticket_of(values, instrument, 0, self.catalogue.find, self.at)
-        draft = PlacedOrder(0, MANUAL_CLIENT, asked["orderId"], instrument, ticket, values, "PreSubmitted")
+        order_id = values["orderId"]
+        draft = PlacedOrder(0, MANUAL_CLIENT, order_id, instrument, ticket, values, "PreSubmitted")
         self._placing = draft
         return self._report(self.exchange.submit(ticket, self.at))
 

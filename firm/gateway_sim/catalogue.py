@@ -1,11 +1,10 @@
-"""The contracts this gateway knows: one US stock for each symbol of the tape. Pure.
+"""The contracts this gateway knows: one for each symbol of the tape. Pure.
 
-Assumptions, for want of reference data on the tape: every stock is listed on NASDAQ, moves in cents, trades
-in single shares, and is routed by SMART; its long name is its symbol.
+Assumptions, where a file of contracts says nothing else: every symbol is a US stock listed on NASDAQ, moves
+in cents, trades in single shares, and is routed by SMART; its long name is its symbol.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 from firm.domain.instrument import Instrument
 from firm.domain.session import NS_PER_SECOND, Sessions
 from firm.errors import DataError
+from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.contracts import Contracts
 from firm.gateway_sim.times import ZONE_NAME, local, local_date
 
-LISTING = "NASDAQ"
 FILL_VENUE = "ISLAND"
 VALID_EXCHANGES = ("SMART", "NASDAQ", "ISLAND", "ARCA", "NYSE", "BATS", "IEX")
-MARKET_RULE = 26
-TICK = Decimal("0.01")
 ORDER_TYPES = (
     "ADAPTIVE,ALGO,AON,COND,DAY,FOK,GAT,GTC,GTD,ICE,IOC,LMT,LOC,MKT,MOC,OCA,OPG,STP,STPLMT,TRAIL,TRAILLMT,"
     "WHATIF"
@@ -28,31 +26,12 @@ ORDER_TYPES = (
 HOURS_DAYS = 7
 
 
-def con_id_of(symbol: str) -> int:
-    """A contract id that depends on the symbol alone: the first four bytes of its SHA-256, positive."""
-    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:4]) & 0x7FFFFFFF
-
-
-def instrument_of(index: int, symbol: str) -> Instrument:
-    """The stock `symbol` at column `index` of the tape."""
-    return Instrument(
-        index=index,
-        symbol=symbol,
-        con_id=con_id_of(symbol),
-        sec_type="STK",
-        venue=LISTING,
-        currency="USD",
-        multiplier=Decimal(1),
-        tick_size=TICK,
-        lot_size=Decimal(1),
-    )
-
-
 class Catalogue:
     """Finds contracts and describes them in the gateway's words."""
 
-    def __init__(self, symbols: Sequence[str], sessions: Sessions) -> None:
-        self.instruments = tuple(instrument_of(i, symbol) for i, symbol in enumerate(symbols))
+    def __init__(self, contracts: Contracts, sessions: Sessions) -> None:
+        self.instruments = contracts.instruments
+        self.rules = contracts.rules
         self._by_con_id = {i.con_id: i for i in self.instruments}
         self._sessions = sessions
         if len(self._by_con_id) != len(self.instruments):
@@ -73,6 +52,7 @@ class Catalogue:
     def details(self, instrument: Instrument, at: int) -> Values:
         """The contractDetails message, with the hours of the week from `at`."""
         hours = self._hours(at)
+        rule = self.rules[instrument.index].number
         return {
             **contract(instrument, "SMART"),
             "marketName": "NMS",
@@ -84,10 +64,25 @@ class Catalogue:
             "timeZoneId": ZONE_NAME,
             "tradingHours": hours,
             "liquidHours": hours,
-            "marketRuleIds": ",".join(str(MARKET_RULE) for _ in VALID_EXCHANGES),
+            "marketRuleIds": ",".join(str(rule) for _ in VALID_EXCHANGES),
+            **self._derivative(instrument),
             "minSize": instrument.lot_size,
             "sizeIncrement": instrument.lot_size,
             "suggestedSizeIncrement": Decimal(100),
+        }
+
+    def _derivative(self, instrument: Instrument) -> Values:
+        """What details of futures and options have beside those of stocks."""
+        if not instrument.expiry:
+            return {}
+        under = self.instruments[instrument.underlying] if instrument.underlying >= 0 else None
+        return {
+            "contractMonth": instrument.expiry[:6],
+            "realExpirationDate": instrument.expiry,
+            "stockType": "",
+            "underConId": under.con_id if under else 0,
+            "underSymbol": under.symbol if under else "",
+            "underSecType": under.sec_type if under else "",
         }
 
     def _hours(self, at: int) -> str:
@@ -112,7 +107,11 @@ def contract(instrument: Instrument, exchange: str) -> Values:
         "primaryExchange": instrument.venue,
         "currency": instrument.currency,
         "localSymbol": instrument.symbol,
-        "tradingClass": "NMS",
+        "tradingClass": "NMS" if instrument.sec_type == "STK" else instrument.symbol,
+        "lastTradeDate": instrument.expiry,
+        "strike": float(instrument.strike),
+        "right": instrument.right,
+        "multiplier": "" if instrument.sec_type == "STK" else plain(instrument.multiplier),
     }
 
 
@@ -122,6 +121,9 @@ def _fits(instrument: Instrument, asked: Mapping[str, Any]) -> bool:
         symbol.upper() == instrument.symbol.upper()
         and asked.get("secType", "") in {"", instrument.sec_type}
         and asked.get("currency", "") in {"", instrument.currency}
-        and asked.get("exchange", "") in {"", *VALID_EXCHANGES}
-        and asked.get("primaryExchange", "") in {"", *VALID_EXCHANGES}
+        and asked.get("exchange", "") in {"", instrument.venue, *VALID_EXCHANGES}
+        and asked.get("primaryExchange", "") in {"", instrument.venue, *VALID_EXCHANGES}
+        and instrument.expiry.startswith(asked.get("lastTradeDate") or "")
+        and (not asked.get("strike") or Decimal(repr(asked["strike"])) == instrument.strike)
+        and (asked.get("right") or "")[:1] in {"", "0", "?", instrument.right}
     )

@@ -68,4 +68,19 @@ class Lend(Struct, frozen=True, tag="lend", array_like=True):
     quantity: Decimal | None
 
 
-Command: TypeAlias = Step | Place | Cancel | CancelAll | Correct | Bust | Manual | Lend
+class Dividend(Struct, frozen=True, tag="dividend", array_like=True):
+    """`amount` a share, paid now to who holds it and by who is short."""
+
+    instrument: int
+    amount: Decimal
+
+
+class Split(Struct, frozen=True, tag="split", array_like=True):
+    """`new` shares for every `old`."""
+
+    instrument: int
+    new: int
+    old: int
+
+
+Command: TypeAlias = Step | Place | Cancel | CancelAll | Correct | Bust | Manual | Lend | Dividend | Split

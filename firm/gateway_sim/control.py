@@ -3,19 +3,19 @@
 The commands are in `control_commands`; `{"cmd":"status"}` is the simplest.
 """
 
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from firm.errors import ConfigError
 from firm.gateway_sim import control_commands as commands
 from firm.gateway_sim.answers_reference import say_news
-from firm.gateway_sim.brokerage import NewsItem
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.replies import REPLIES
-from firm.gateway_sim.commands import Bust, Correct, Lend, Manual
+from firm.gateway_sim.commands import Bust, Correct, Dividend, Lend, Manual, Split
 from firm.gateway_sim.control_commands import ControlCommand
 from firm.gateway_sim.gateway import Gateway
+from firm.gateway_sim.records import NewsItem
 from firm.gateway_sim.rights import entitle
 from firm.gateway_sim.schedule import parse_scenario
 from firm.gateway_sim.session import Cut, Session, set_link
@@ -41,6 +41,8 @@ def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
             | commands.BustCommand()
             | commands.ManualCommand()
             | commands.LendCommand()
+            | commands.DividendCommand()
+            | commands.SplitCommand()
         ):
             return _traded(gateway, command)
         case _:
@@ -65,10 +67,17 @@ def _stepped(gateway: Gateway, until: int | None) -> dict[str, Any]:
         return {"error": str(reason)}
 
 
-def _traded(
-    gateway: Gateway,
-    command: commands.CorrectCommand | commands.BustCommand | commands.ManualCommand | commands.LendCommand,
-) -> dict[str, Any]:
+Trade: TypeAlias = (
+    commands.CorrectCommand
+    | commands.BustCommand
+    | commands.ManualCommand
+    | commands.LendCommand
+    | commands.DividendCommand
+    | commands.SplitCommand
+)
+
+
+def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
     """What changes the account: it is journaled like an order."""
     brokerage = gateway.brokerage
     match command:
@@ -78,7 +87,12 @@ def _traded(
                 return {"error": f"no execution {exec_id!r} stands; the command executions lists them"}
             if execution.order.live and not (isinstance(command, commands.CorrectCommand) and command.price):
                 return {"error": f"the order of {exec_id} still works; only its price can be corrected"}
-        case commands.ManualCommand(symbol=symbol) | commands.LendCommand(symbol=symbol):
+        case (
+            commands.ManualCommand(symbol=symbol)
+            | commands.LendCommand(symbol=symbol)
+            | commands.DividendCommand(symbol=symbol)
+            | commands.SplitCommand(symbol=symbol)
+        ):
             if symbol not in brokerage.tape.symbols:
                 return {"error": f"no symbol {symbol!r}; there are {', '.join(brokerage.tape.symbols)}"}
     match command:
@@ -91,6 +105,10 @@ def _traded(
             gateway.route(Manual(instrument, side, quantity, liquidation))
         case commands.LendCommand(symbol=symbol, quantity=shares):
             gateway.route(Lend(brokerage.tape.symbols.index(symbol), shares))
+        case commands.DividendCommand(symbol=symbol, amount=amount):
+            gateway.route(Dividend(brokerage.tape.symbols.index(symbol), amount))
+        case commands.SplitCommand(symbol=symbol, new=new, old=old):
+            gateway.route(Split(brokerage.tape.symbols.index(symbol), new, old))
     return DONE
 
 

@@ -228,6 +228,21 @@ class LendCommand(Command, frozen=True, tag="lend"):
     quantity: Decimal | None = None
 
 
+class DividendCommand(Command, frozen=True, tag="dividend"):
+    """A dividend of `amount` a share is paid."""
+
+    symbol: str
+    amount: Decimal
+
+
+class SplitCommand(Command, frozen=True, tag="split"):
+    """`new` shares for every `old` ones."""
+
+    symbol: str
+    new: Positive
+    old: Positive
+
+
 class NewsCommand(Command, frozen=True, tag="news"):
     """A headline about a symbol, for subscriptions with generic tick 292 and for later questions."""
 
@@ -284,6 +299,8 @@ ControlCommand = (
     | ManualCommand
     | AmbiguousCommand
     | LendCommand
+    | DividendCommand
+    | SplitCommand
     | NewsCommand
     | BulletinCommand
     | ScheduleCommand

@@ -35,6 +35,7 @@ class Header(Struct, frozen=True):
     first_at: int
     frames: int
     preset_notice: bool
+    contracts: str = ""
 
 
 class Journal:

@@ -15,6 +15,7 @@ from firm.errors import ConfigError, FirmError, GatewayError
 from firm.exchange import MarginRules
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.clock import ClockChoice, parse_clock, run_clock
+from firm.gateway_sim.contracts import load_contracts
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.journal import FORMAT, Header, Journal, first_at_of
 from firm.gateway_sim.schedule import parse_scenario
@@ -34,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, default=4002, help="API port, 0 for a free one (default %(default)s)")
     p.add_argument("--control-port", type=int, default=0, help="control port (default: a free one)")
     p.add_argument("--data", type=Path, help="market data file (default: the packaged sample)")
+    p.add_argument(
+        "--contracts", type=Path, help="JSON file that says what the symbols are (default: stocks)"
+    )
     p.add_argument(
         "--days",
         type=int,
@@ -103,7 +107,10 @@ def _gateway(options: argparse.Namespace, tape: Tape) -> tuple[Gateway, Journal 
     cash = _amount("--cash", options.cash, CASH_MAX)
     leverage = _amount("--leverage", options.leverage, Decimal(100))
     rules = MarginRules(gross_leverage_max=leverage, shorts_allowed=not options.no_shorts)
-    brokerage = Brokerage(tape, cash, options.account, rules, preset_notice=options.preset_notice)
+    contracts = load_contracts(options.contracts, tape.symbols)
+    brokerage = Brokerage(
+        tape, cash, options.account, rules, preset_notice=options.preset_notice, contracts=contracts
+    )
     if options.journal is None:
         return Gateway(brokerage, None), None
     header = Header(
@@ -116,6 +123,7 @@ def _gateway(options: argparse.Namespace, tape: Tape) -> tuple[Gateway, Journal 
         first_at=tape.frames[0].at,
         frames=len(tape.frames),
         preset_notice=options.preset_notice,
+        contracts=contracts.sha256,
     )
     journal = Journal(options.journal, header)
     return Gateway(brokerage, journal), journal

@@ -63,7 +63,6 @@ def open_order(order: PlacedOrder, account: str, status: str | None = None) -> O
         "orderId": order.order_id,
         "clientId": order.client_id,
         "sharesAllocation": f"{order.perm_id}.{order.modifications}/{account}/100",
-        "right": "?",
         "status": status or order.status,
         "parentId": order.values["parentId"] or 0,
         "hidden": False,
@@ -90,6 +89,7 @@ def _terms(order: PlacedOrder, account: str) -> Values:
     return {
         **{name: asked[name] for name in ECHOED if name in asked},
         **contract(order.instrument, asked["exchange"] or "SMART"),
+        "right": order.instrument.right or "?",
         "action": ticket.side.value,
         "totalQuantity": ticket.quantity,
         "orderType": asked["orderType"],
@@ -129,7 +129,6 @@ def completed_order(order: PlacedOrder, account: str) -> Values:
     return {
         **_terms(order, account),
         "totalQuantity": ZERO if filled else order.ticket.quantity,
-        "right": "?",
         "status": order.status,
         "filledQuantity": order.filled,
         "completedTime": execution_time(order.completed_at, 174),

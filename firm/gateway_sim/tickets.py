@@ -15,10 +15,15 @@ from firm.domain.position import ZERO
 from firm.exchange import Algo, Condition, OrderTicket, Special, Trail
 from firm.exchange.algos import ADAPTIVE, PATIENCE_NS, TWAP, VWAP
 from firm.exchange.orders import AT_CLOSE, AT_OPEN
+from firm.gateway_sim.catalogue import contract
+from firm.gateway_sim.codec.framing import VERSION_MAX
+from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.commands import Manual
 from firm.gateway_sim.orders import PlacedOrder
 from firm.gateway_sim.times import parse_moment, parse_time
 
+MANUAL_CLIENT, MANUAL_ID, LIQUIDATION_ID = 0, 0, -1
 Find = Callable[[Values], Instrument | None]
 
 
@@ -132,6 +137,19 @@ def check_change(ticket: OrderTicket, values: Values, known: PlacedOrder) -> Non
     )
     if before != after:
         raise Refusal(105, "Order being modified does not match original order.")
+
+
+def manual_order(instrument: Instrument, command: Manual) -> Values:
+    """A placeOrder request as if someone had clicked it together, all unsaid attributes plain."""
+    asked = {
+        "orderId": LIQUIDATION_ID if command.liquidation else MANUAL_ID,
+        **contract(instrument, "SMART"),
+        "action": command.side,
+        "totalQuantity": command.quantity,
+        "orderType": "MKT",
+        "tif": "DAY",
+    }
+    return PLACE_ORDER.decode(PLACE_ORDER.encode(VERSION_MAX, asked)[1:], VERSION_MAX)
 
 
 def _special(values: Values, kind: Kind, tif: str, parent: int, find: Find, at: int) -> Special:

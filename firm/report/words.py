@@ -10,6 +10,7 @@ Wording: TypeAlias = Callable[[float], str]
 
 NOTHING: Final = "–"
 """Stands where a figure is not known; never 0."""
+METHOD_NAMES: Final = {"historical": "Historical", "parametric": "Parametric", "monte_carlo": "Monte Carlo"}
 
 
 def number(value: Number | None, decimals: int = 0) -> str:
@@ -57,6 +58,15 @@ def signed_money(value: Number | None, decimals: int = 0) -> str:
 def percent(value: Number | None, decimals: int = 2) -> str:
     """A fraction as per cent."""
     return NOTHING if value is None else f"{number(value * 100, decimals)} %"
+
+
+def p_value(value: float | None) -> str:
+    """A probability of a test.
+
+    >>> p_value(0.0002), p_value(0.25)
+    ('< 0.001', '0.250')
+    """
+    return "< 0.001" if value is not None and value < 0.001 else number(value, 3)
 
 
 def multiple(value: Number | None, decimals: int = 2) -> str:

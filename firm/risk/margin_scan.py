@@ -15,8 +15,8 @@ class MarginScan:
     """The scan of one unit of each contract, made once a decision; a book's estimate is then a product.
 
     Every underlying is moved by 15 % either way, as FINRA Rule 4210(g) does single shares: for indices and
-    currencies that is more than their brokers ask, never less. `book` has the classes, `unit_pnl` float64[n, s]
-    the P&L of one unit in each scenario of the scan.
+    currencies that is more than their brokers ask, never less. `book` has the classes, `unit_pnl`
+    float64[n, s] the P&L of one unit in each scenario of the scan.
     """
 
     def __init__(self, contracts: NDArray[np.void]) -> None:

@@ -38,7 +38,7 @@ _ANGLE_STEP = _QUARTER_PI / 536870912.0  # a quadrant in 2**30 steps
 def exponential(word: int) -> Any:
     """`-ln((word + 1/2) / 2**32)`, a standard exponential variate from 32 bits, in [1.1e-10, 22.9].
 
-    Relative error below 3e-12, a hundredth of the spacing of the uniforms. The uniform is 2**e (1 + f) with
+    Relative error below 4e-12, a fiftieth of the spacing of the uniforms. The uniform is 2**e (1 + f) with
     1 + f in [sqrt(1/2), sqrt(2)); ln(1 + f) is f times a minimax polynomial, odd and even terms beside each
     other.
     """
@@ -110,7 +110,7 @@ def fill_words(words: Words, first: int, quad: int, stream: int, k0: int, k1: in
 
 @lane_loop
 def fill_normals(normals: Matrix, row: int, words: Words, deviations: Vector) -> None:
-    """normals[row:row+4, lane] <- deviations[row:row+4] times independent standard normals of words[0:4, lane]."""
+    """normals[row:row+4, lane] <- deviations[row:row+4] times standard normals from words[0:4, lane]."""
     for pair in range(0, 4, 2):
         even, odd = deviations[row + pair], deviations[row + pair + 1]
         for lane in range(BLOCK):

@@ -19,7 +19,7 @@ from firm.risk_kernels.elementary import (
     tail_over_density,
 )
 from firm.risk_kernels.normals import BLOCK, lanes
-from firm.risk_kernels.single import exp_of_negative_single, expm1_single, tail_over_density_single
+from firm.risk_kernels.single import expm1_single, normal_single
 from firm.risk_kernels.terms import EUROPEAN, LINEAR, PAYOFF, Precision, real_of
 
 
@@ -81,20 +81,31 @@ def _revalue_ladder(
         total[lane] += quantity * gain
 
 
-def _european_loop(real: Any, exp_: Any, tail_: Any) -> Any:
+@inline
+def _below(d: Any, density: Any) -> Any:
+    """N(d), given exp(-d^2 / 2)."""
+    beyond = density * tail_over_density(abs(d))
+    return beyond if d < 0.0 else 1.0 - beyond
+
+
+@inline
+def _both_below(d1: Any, d2: Any, ratio: Any) -> tuple[Any, Any]:
+    """N(d1) and N(d2) with one exponential, because density(d2) = density(d1) forward / strike."""
+    density = exp_of_negative(-0.5 * d1 * d1)
+    return _below(d1, density), _below(d2, density * ratio)
+
+
+@inline
+def _both_below_single(d1: Any, d2: Any, _ratio: Any) -> tuple[Any, Any]:
+    return normal_single(d1), normal_single(d2)
+
+
+def _european_loop(both_below: Any) -> Any:
     """Black-Scholes for one precision, with the sign of the option folded in: puts and calls are one formula.
 
     n[i], with w the sign and s = volatility sqrt(years): w d1 = n0 x + n1, w d2 = w d1 - n2, forward over
-    strike = n3 exp(x), n4 = w unit strike exp(-rate years), n5 = unit price. One exponential serves both
-    normal distribution functions, because density(d2) = density(d1) forward / strike.
+    strike = n3 exp(x), n4 = w unit strike exp(-rate years), n5 = unit price.
     """
-    zero, one, minus_half = real(0.0), real(1.0), real(-0.5)
-
-    @inline
-    def below(d: Any, density: Any) -> Any:
-        """N(d), given exp(-d^2 / 2)."""
-        beyond = density * tail_(abs(d))
-        return beyond if d < zero else one - beyond
 
     @lane_loop
     def revalue_european(
@@ -103,11 +114,9 @@ def _european_loop(real: Any, exp_: Any, tail_: Any) -> Any:
         n0, n1, n2, n3, n4, n5 = n[i, 0], n[i, 1], n[i, 2], n[i, 3], n[i, 4], n[i, 5]
         for lane in range(BLOCK):
             d1 = fma(x[f, lane], n0, n1)
-            d2 = d1 - n2
             ratio = fma(n3, growth[f, lane], n3)
-            density = exp_(minus_half * d1 * d1)
-            worth = fma(ratio, below(d1, density), -below(d2, density * ratio))
-            gain = fma(n4, worth, -n5)
+            below1, below2 = both_below(d1, d1 - n2, ratio)
+            gain = fma(n4, fma(ratio, below1, -below2), -n5)
             value[lane] = gain
             total[lane] += quantity * gain
 
@@ -150,18 +159,15 @@ def revalue_scratch(factors: int, precision: Precision) -> Scratch:
 
 
 @cache
-def block_revaluation(precision: Precision) -> Any:
-    """The compiled function (total, columns, block, returns, scratch, terms) that revalues one block.
+def growth_loop(precision: Precision) -> Any:
+    """The compiled function (growth, returns, f): growth[f, lane] <- exp(returns[f, lane]) - 1."""
+    return _growth_loop(expm1_single if precision == "single" else expm1)
 
-    total[block, lane] is set to the sum over contracts, in their order, of quantity times P&L;
-    columns[contract, block, lane] to the P&L of one unit, where `columns` has that block.
-    """
-    if precision == "single":
-        grow = _growth_loop(expm1_single)
-        european = _european_loop(real_of(precision), exp_of_negative_single, tail_over_density_single)
-    else:
-        grow = _growth_loop(expm1)
-        european = _european_loop(real_of(precision), exp_of_negative, tail_over_density)
+
+@cache
+def grown_revaluation(precision: Precision) -> Any:
+    """`block_revaluation` for a scratch whose growth is there already."""
+    european = _european_loop(_both_below_single if precision == "single" else _both_below)
 
     @njit(nogil=True, error_model="numpy")
     def revalue(totals: Any, columns: Any, block: int, x: Any, scratch: Any, terms: Any) -> None:
@@ -169,8 +175,6 @@ def block_revaluation(precision: Precision) -> Any:
         kind, n, quantities, factor = terms.kind, terms.numbers, terms.quantities, terms.factor
         coefficients, ladder, four = terms.coefficients, terms.ladder, terms.four
         total[:] = 0.0
-        for f in terms.factors:
-            grow(growth, x, f)
         kept = block < columns.shape[1]
         i = 0
         while i < len(kind):
@@ -191,5 +195,24 @@ def block_revaluation(precision: Precision) -> Any:
                 _keep_column(columns, i, block, value)
             i += 1
         _keep_total(totals, block, total)
+
+    return revalue
+
+
+@cache
+def block_revaluation(precision: Precision) -> Any:
+    """The compiled function (total, columns, block, returns, scratch, terms) that revalues one block.
+
+    total[block, lane] is set to the sum over contracts, in their order, of quantity times P&L;
+    columns[contract, block, lane] to the P&L of one unit, where `columns` has that block.
+    """
+    grow, revalue_grown = growth_loop(precision), grown_revaluation(precision)
+
+    @njit(nogil=True, error_model="numpy")
+    def revalue(totals: Any, columns: Any, block: int, x: Any, scratch: Any, terms: Any) -> None:
+        growth = scratch.growth
+        for f in terms.factors:
+            grow(growth, x, f)
+        revalue_grown(totals, columns, block, x, scratch, terms)
 
     return revalue

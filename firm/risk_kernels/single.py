@@ -22,8 +22,8 @@ _ROUND_TO_INTEGER = _F(12582912.0)  # 1.5 * 2**23: adding it leaves the nearest 
 _EXPONENT_SHIFT = _U(23)
 _ONE_BITS = _U(0x3F800000)
 _LIMIT = _F(87.0)
-_ONE, _TWO = _F(1.0), _F(2.0)
-_HELD = _F(5.5)
+_ONE = _F(1.0)
+_HELD = _F(5.0)
 
 
 @intrinsic
@@ -47,56 +47,48 @@ def single_of(_context: Any, _bits: Any) -> Any:
 
 
 @inline
-def reduced_single(x: Any) -> tuple[Any, Any]:
-    """(shifted, r): x = n ln 2 + r with |r| <= ln 2 / 2 and n in the low bits of `shifted`."""
+def expm1_single(x: Any) -> Any:
+    """`exp(x) - 1` in single precision, relative error below 3e-7; `x` limited to +-87, NaN stays NaN.
+
+    The reduction of `elementary.expm1`, and a minimax polynomial that leaves less than 4e-9.
+    """
+    x = -_LIMIT if x < -_LIMIT else x  # noqa: FURB136  # this order keeps NaN
+    x = _LIMIT if x > _LIMIT else x  # noqa: FURB136
     shifted = fma(x, _LOG2_E, _ROUND_TO_INTEGER)
     n = shifted - _ROUND_TO_INTEGER
-    return shifted, fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
-
-
-@inline
-def series_single(r: Any) -> Any:
-    """`exp(r) - 1` for |r| <= ln 2 / 2: a minimax polynomial that leaves less than 4e-9."""
+    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
     p = fma(r, _F(0.00139504919300451897), _F(0.00836888935419530646))
     p = fma(r, p, _F(0.0416662057903089118))
     p = fma(r, p, _F(0.166665188396771206))
     p = fma(r, p, _F(0.500000009518825727))
-    return fma(r * r, p, r)
-
-
-@inline
-def expm1_single(x: Any) -> Any:
-    """`exp(x) - 1` in single precision, relative error below 3e-7; `x` limited to +-87, NaN stays NaN."""
-    x = -_LIMIT if x < -_LIMIT else x  # noqa: FURB136  # this order keeps NaN
-    x = _LIMIT if x > _LIMIT else x  # noqa: FURB136
-    shifted, r = reduced_single(x)
+    p = fma(r * r, p, r)
     power_of_two = single_of(_U(_U(bits_of_single(shifted) << _EXPONENT_SHIFT) + _ONE_BITS))
-    return fma(power_of_two, series_single(r), power_of_two - _ONE)
+    return fma(power_of_two, p, power_of_two - _ONE)
 
 
 @inline
-def exp_of_negative_single(x: Any) -> Any:
-    """`exp(x)` for x <= 0 in single precision, relative error below 2e-7; zero (1e-38) below -87."""
-    x = -_LIMIT if x < -_LIMIT else x  # noqa: FURB136
-    shifted, r = reduced_single(x)
-    p = series_single(r) + _ONE
-    return single_of(_U(bits_of_single(p) + _U(bits_of_single(shifted) << _EXPONENT_SHIFT)))
+def normal_single(d: Any) -> Any:
+    """The normal distribution function in single precision, absolute error below 5e-7; NaN stays NaN.
 
-
-@inline
-def tail_over_density_single(y: Any) -> Any:
-    """`tail_over_density` in single precision: the product with exp(-y^2 / 2) is within 4e-7 of N(-y)."""
-    t = fma(_HELD if y > _HELD else y, _F(2 / 5.5), -_ONE)  # noqa: FURB136
+    1/2 plus d times a minimax polynomial in d^2 <= 25, in t = 2 d^2 / 25 - 1; `d` is held at +-5, where the
+    function is within 3e-7 of 0 or 1. In double this would take a polynomial three times as long.
+    """
+    d = -_HELD if d < -_HELD else d  # noqa: FURB136
+    d = _HELD if d > _HELD else d  # noqa: FURB136
+    t = fma(d * d, _F(2 / 25), -_ONE)
     q = t * t
-    odd = fma(q, _F(-0.0725190632963079493), _F(-0.146910128162810474))
-    odd = fma(q, odd, _F(0.00961451244710072592))
-    odd = fma(q, odd, _F(-0.0596562722278572617))
-    odd = fma(q, odd, _F(-0.108657613516867884))
-    even = fma(q, _F(-0.155705945499905), _F(0.000524615460058619164))
-    even = fma(q, even, _F(0.0631396499566462418))
-    even = fma(q, even, _F(0.0831911324960578425))
-    even = fma(q, even, _F(0.130721726755865705))
-    return fma(t, odd, even)
+    even = fma(q, _F(0.000608732482101), _F(0.00172277950651))
+    even = fma(q, even, _F(0.00641055858044))
+    even = fma(q, even, _F(0.016402120535))
+    even = fma(q, even, _F(0.0314421971238))
+    even = fma(q, even, _F(0.0515205185214))
+    even = fma(q, even, _F(0.141363787715))
+    odd = fma(q, _F(-0.0016132683211), _F(-0.00268560390807))
+    odd = fma(q, odd, _F(-0.0111642739196))
+    odd = fma(q, odd, _F(-0.0232686954835))
+    odd = fma(q, odd, _F(-0.0404425981767))
+    odd = fma(q, odd, _F(-0.0702962810626))
+    return fma(d, fma(t, odd, even), _F(0.5))
 
 
 @inline

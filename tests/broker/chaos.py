@@ -41,6 +41,8 @@ from firm.exchange import MarginRules
 from firm.gateway_sim import control
 from firm.gateway_sim.brokerage import Brokerage, Command
 from firm.gateway_sim.gateway import Gateway
+from firm.gateway_sim.orders import open_order, order_status
+from firm.gateway_sim.session import Cut
 from firm.store.memory import MemoryStore
 from firm.tape.load import load_tape
 from firm.tape.tape import Tape
@@ -94,6 +96,8 @@ class World:
     at: int = 0
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     broker: dict[str, Any] = field(default_factory=dict)
+    breaks: str = ""
+    seen: list[str] = field(default_factory=list)
     withheld: set[str] = field(default_factory=set)
     hidden_at_midnight: bool = False
 
@@ -151,12 +155,15 @@ class World:
     # the bus
 
     def commit(self, at: int, events: Sequence[Event]) -> None:
-        hidden = self.wire.gateway is None or self.withheld
+        faults = self.wire.gateway and self.wire.gateway.faults
+        hidden = faults is None or self.withheld
         if hidden and self.at // DAY_NS != at // DAY_NS:
             self.hidden_at_midnight = True
         self.at = max(self.at, at)
         for event in events:
-            if not isinstance(event, MarketData | Ticks):
+            if isinstance(event, MarketData | Ticks):
+                self.seen.append(type(event).__name__)
+            else:
                 self.record("broker", Origin.INPUT, event)
 
     def record(self, author: str, origin: Origin, event: Event) -> Record:
@@ -250,8 +257,52 @@ class World:
         if self.wire.gateway is None:
             self.start_gateway()
 
-    async def do_cut(self) -> None:
-        self.ask_gateway(cmd="cut")
+    async def do_cut(self, how: str = "rst") -> None:
+        self.ask_gateway(cmd="cut", how=how)
+
+    async def do_occupy(self, seconds: float) -> None:
+        """A dead session keeps the firm's client id for a while after the next connection broke."""
+        gateway = self.wire.gateway
+        assert gateway is not None
+        ghost = gateway.connect(178)
+        for session in gateway.sessions:
+            session.cut = Cut("rst", 0)
+        self.wire.flush()
+        await asyncio.sleep(0.1)
+        ghost.client_id, ghost.cut = 11, None
+        asyncio.get_running_loop().call_later(seconds, gateway.disconnect, ghost)
+
+    async def do_twin(self, which: int) -> None:
+        """An order of the firm lives a second time, under another permId."""
+        gateway = self.wire.gateway
+        assert gateway is not None
+        live = [order for order in gateway.brokerage.orders.values() if order.live]
+        order = live[which % len(live)]
+        for said in (open_order(order, "DU1"), order_status(order)):
+            values = {**said.values, "permId": order.perm_id + 10_000}
+            gateway.sessions[0].say(said.message, **values)
+        self.wire.flush()
+
+    async def do_stray(self) -> None:
+        """An order that bears the run's name and is not in its log."""
+        desk = self.desk
+        assert desk is not None
+        assert desk.pump is not None
+        connection = desk.pump.connection
+        instrument = self.logged(InstrumentsResolved)[0].instruments[0]
+        child = Child(
+            0, instrument.con_id, Side.BUY, Decimal(7), OrderType.LIMIT, Decimal(1), TimeInForce.GTC
+        )
+        connection.place(connection.next_order_id(), f"{RUN}-99999", instrument, child)
+
+    async def do_odd(self, quantity: str, price: str) -> None:
+        """An order that no market takes."""
+        con_id = self.logged(InstrumentsResolved)[0].instruments[0].con_id
+        child = Child(
+            0, con_id, Side.BUY, Decimal(quantity), OrderType.LIMIT, Decimal(price), TimeInForce.DAY
+        )
+        self.commands.append(self.record("execution", Origin.DERIVED, OrderSubmitted(1, "market", child)))
+        await self.turn()
 
     async def do_deaf(self) -> None:
         """The link goes half-open: nobody is told, nothing arrives."""
@@ -281,7 +332,7 @@ class World:
         """An error with the id of a live order, which does it no harm."""
         if self.wire.gateway is None:
             return
-        live = [o for o in control.orders(self.wire.gateway) if o["status"] in {"Submitted", "PreSubmitted"}]
+        live = [o for o in control.orders(self.wire.gateway) if o["live"]]
         if live:
             order_id = live[which % len(live)]["order_id"]
             self.ask_gateway(cmd="inject", code=code, text=f"error {code}", req_id=order_id)
@@ -292,6 +343,23 @@ class World:
 
     async def do_double(self, messages: list[str], on: bool) -> None:
         self.ask_gateway(cmd="double", messages=list(messages), on=on)
+
+    async def do_ask(self, command: dict[str, Any]) -> None:
+        """Any command of the control port."""
+        self.ask_gateway(**command)
+
+    async def do_amend(self, which: int, quantity: int) -> None:
+        """An execution of an order that has ended is corrected to `quantity`, or busted (0)."""
+        if self.wire.gateway is None:
+            return
+        ended = {o["perm_id"] for o in control.orders(self.wire.gateway) if not o["live"]}
+        found = [e for e in self.ask_gateway(cmd="executions")["executions"] if e["perm_id"] in ended]
+        if found:
+            exec_id = found[which % len(found)]["exec_id"]
+            if quantity:
+                self.ask_gateway(cmd="correct", exec_id=exec_id, quantity=quantity)
+            else:
+                self.ask_gateway(cmd="bust", exec_id=exec_id)
 
     async def do_wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -313,9 +381,8 @@ class World:
         if self.wire.gateway is None:
             self.start_gateway()
         self.heal_lines()
-        for fault in ("withhold", "double"):
-            self.ask_gateway(cmd=fault, messages=MESSAGES, on=False)
-        self.ask_gateway(cmd="inject", code=1102, text="restored")
+        for fault in ({"cmd": "clear"}, {"cmd": "link", "up": True}, {"cmd": "farm", "ok": True}):
+            self.ask_gateway(**fault)
         (self.directory / "latch").unlink(missing_ok=True)
         if self.desk is None:
             await self.start_firm()
@@ -337,6 +404,11 @@ class World:
 
     def check(self) -> None:
         """What must hold. What the gateway hid beyond its midnight nobody can know: that must be a break."""
+        if self.breaks:
+            left = self.logged(Reconciled)[-1].breaks
+            if not any(self.breaks in text for text in left):
+                raise Broken(f"a break with {self.breaks!r} was to be left, found {left}")
+            return
         try:
             self._check()
         except Broken:
@@ -398,7 +470,7 @@ class World:
             return
         if filled != int(Decimal(order["filled"])):
             raise Broken(f"order {seq}: {order['filled']} filled at the gateway, {filled} in the log")
-        live = order["status"] in {"Submitted", "PreSubmitted"}
+        live, whole = order["live"], whole or order["status"] == "Filled"
         if live and said:
             raise Broken(f"order {seq} is live at the gateway, the log says {said}")
         if not live and not said and not whole:
@@ -446,6 +518,31 @@ def script(seed: int, length: int) -> list[Action]:
             dice.random() < 0.5,
         )
 
+    def fault() -> Action:
+        """One of the gateway's own faults, for so many messages or until it is cleared."""
+        few = dice.randrange(1, 4)
+        some = [dice.choice(MESSAGES)]
+        kinds: tuple[dict[str, Any], ...] = (
+            {"cmd": "withhold", "messages": some, "times": few},
+            {"cmd": "double", "messages": some, "times": few},
+            {"cmd": "delay", "messages": some, "ms": dice.choice((5, 700, 4000)), "times": few},
+            {"cmd": "hold", "messages": some, "times": few},
+            {"cmd": "release", "order": dice.choice(("same", "reverse"))},
+            {"cmd": "lose", "count": few},
+            {"cmd": "link", "up": False},
+            {"cmd": "link", "up": True, "lost": dice.random() < 0.5},
+            {"cmd": "link", "up": True},
+            {"cmd": "cut", "how": dice.choice(("rst", "fin", "silent")), "after_bytes": dice.randrange(600)},
+            {"cmd": "farm", "ok": dice.random() < 0.5, "mute": dice.random() < 0.3},
+            {"cmd": "compete", "on": dice.random() < 0.3},
+            {"cmd": "entitle", "symbol": "AMD", "level": dice.choice(("live", "live", "delayed", "none"))},
+            {"cmd": "refuse_cancel", "times": few},
+            {"cmd": "ignore", "requests": [dice.choice(("cancelOrder", "reqPositions"))], "times": few},
+            {"cmd": "rewrite", "message": "openOrder", "values": {"permId": 0}, "times": few},
+            {"cmd": "clear"},
+        )
+        return ("ask", dice.choice(kinds))
+
     makers = {
         submit: 30,
         lambda: ("cancel", dice.randrange(50), dice.random() < 0.6): 12,
@@ -455,27 +552,30 @@ def script(seed: int, length: int) -> list[Action]:
         lambda: ("kill_firm",): 3,
         lambda: ("restart_gateway",): 2,
         lambda: ("gateway_away", dice.choice((0.5, 3.0, 20.0))): 2,
-        lambda: ("cut",): 4,
-        lambda: ("deaf",): 2,
+        lambda: ("cut",): 3,
         lambda: ("mute",): 3,
         lambda: ("lag", dice.choice((0.0, 0.1, 1.5))): 3,
-        lambda: ("inject", dice.choice(NOTICES), dice.random() < 0.5): 8,
+        lambda: ("inject", dice.choice(NOTICES), dice.random() < 0.5): 5,
         lambda: ("error_on", dice.randrange(9), dice.choice(CODES_ON_ORDERS)): 8,
-        lambda: ("withhold", [dice.choice(MESSAGES)], dice.random() < 0.5): 8,
-        lambda: ("double", [dice.choice(MESSAGES)], dice.random() < 0.6): 4,
-        lambda: ("wait", dice.choice((0.01, 1.0, 6.0, 400.0))): 5,
+        lambda: ("withhold", [dice.choice(MESSAGES)], dice.random() < 0.4): 5,
+        lambda: ("amend", dice.randrange(50), dice.choice((0, 5, 400))): 3,
+        fault: 22,
+        lambda: ("wait", dice.choice((0.01, 1.0, 6.0, 400.0))): 6,
         lambda: ("latch", dice.random() < 0.3): 2,
     }
     chosen = dice.choices(list(makers), list(makers.values()), k=length)
     return [make() for make in chosen]
 
 
-def play(actions: Sequence[Action], clock: str = "free", **broker: Any) -> World:
-    """Live the script in a world of its own and check what must hold; Broken if it does not."""
+def play(actions: Sequence[Action], clock: str = "free", breaks: str = "", **broker: Any) -> World:
+    """Live the script in a world of its own and check what must hold; Broken if it does not.
+
+    `breaks`: the words of a break that is right to be left at the end; then the books need not agree.
+    """
     loop = VirtualLoop()
     try:
         with tempfile.TemporaryDirectory() as directory:
-            world = World(Path(directory), clock, broker=broker)
+            world = World(Path(directory), clock, broker=broker, breaks=breaks)
             loop.run_until_complete(_play(world, actions))
             return world
     finally:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trading import settings
 
 from firm.broker.circuit_breaker import TRANSITIONS, CircuitBreaker
@@ -27,6 +28,11 @@ def breaker() -> CircuitBreaker:
     return CircuitBreaker(settings(0, circuit=LIMITS).circuit)
 
 
+def numbered(*kinds: Event) -> list[Event]:
+    """Answers to as many orders, one each."""
+    return [replace(e, child_seq=100 + n) if hasattr(e, "child_seq") else e for n, e in enumerate(kinds)]
+
+
 def moves(circuit: CircuitBreaker, *events: Event, at: int = 0, every: int = 0) -> list[CircuitState]:
     said = [e for n, event in enumerate(events) for e in circuit.hear(event, at + n * every)]
     assert all(isinstance(event, CircuitChanged) for event in said)
@@ -35,7 +41,7 @@ def moves(circuit: CircuitBreaker, *events: Event, at: int = 0, every: int = 0) 
 
 def tripped() -> CircuitBreaker:
     circuit = breaker()
-    assert moves(circuit, *[OrderNotAccepted(1)] * 3) == [OPEN]
+    assert moves(circuit, *numbered(*[OrderNotAccepted(1)] * 3)) == [OPEN]
     return circuit
 
 
@@ -47,26 +53,35 @@ def tripped() -> CircuitBreaker:
 def test_three_failures_in_a_row_open_it(failure: Event):
     circuit = breaker()
 
-    assert moves(circuit, failure, failure) == []
+    first, second, third = numbered(failure, failure, failure)
+    assert moves(circuit, first, second) == []
     assert circuit.objection(0) is None
-    assert moves(circuit, failure) == [OPEN]
+    assert moves(circuit, third) == [OPEN]
     assert circuit.objection(4 * SECOND) == "the circuit to the broker is open for another 6000 ms"
 
 
 def test_a_success_breaks_the_row_and_old_failures_do_not_count():
-    assert moves(breaker(), *[OrderNotAccepted(1)] * 2, OrderAccepted(1, 9), *[OrderNotAccepted(1)] * 2) == []
-    assert moves(breaker(), *[OrderNotAccepted(1)] * 9, every=31 * SECOND) == []
+    bad, good = OrderNotAccepted(1), OrderAccepted(1, 9)
+
+    assert moves(breaker(), *numbered(bad, bad, good, bad, bad)) == []
+    assert moves(breaker(), *numbered(*[bad] * 9), every=31 * SECOND) == []
+
+
+def test_only_the_first_answer_to_an_order_counts():
+    answers = [OrderUnknown(1, "?"), OrderNotAccepted(1), OrderAccepted(2, 9), OrderUnknown(2, "161")]
+
+    assert moves(breaker(), *answers, *answers, OrderNotAccepted(3)) == []
 
 
 def test_orders_the_firm_itself_held_back_are_no_failures_of_the_broker():
-    assert moves(breaker(), *[BrokerRejected(1, 0, "halted")] * 20) == []
+    assert moves(breaker(), *numbered(*[BrokerRejected(1, 0, "halted")] * 20)) == []
 
 
 def test_more_than_half_of_the_answers_failed_opens_it():
     good, bad = OrderAccepted(1, 9), OrderNotAccepted(2)
 
-    assert moves(breaker(), bad, good, bad, good, bad, good) == []
-    assert moves(breaker(), good, bad, bad, good, bad, bad) == [OPEN]
+    assert moves(breaker(), *numbered(bad, good, bad, good, bad, good)) == []
+    assert moves(breaker(), *numbered(good, bad, bad, good, bad, bad)) == [OPEN]
 
 
 def test_after_the_cool_down_one_order_is_tried_and_its_success_closes_it():

@@ -124,19 +124,31 @@ class Line:
             self._loop.call_soon(self._deliver, data)
 
     def flush(self) -> None:
-        """What the gateway has queued for this client goes on its way."""
+        """What the gateway has queued for this client goes on its way, as its server would send it."""
         session = self.session
         if session is None:
             return
-        if session.out:
-            data = bytes(session.out)
-            session.out.clear()
+        for delay_ms, late in session.delayed:
+            self._loop.call_later(delay_ms / 1000, self._send, late)
+        session.delayed.clear()
+        data = bytes(session.out)
+        session.out.clear()
+        if session.cut is not None:
+            data = data[: session.cut.after]
+            session.cut = session.cut._replace(after=session.cut.after - len(data))
+        if data:
             self._send(data)
-        if session.cut or session.closing:
+        if session.cut is not None and session.cut.after <= 0:
+            how, session.cut = session.cut.how, None
+            if how == "silent":
+                self.deaf = session.silent = True
+            else:
+                self._loop.call_soon(self.broken)
+        if session.closing:
             self._loop.call_soon(self.broken)
 
     def _send(self, data: bytes) -> None:
-        if self.deaf:
+        if self.deaf or not self.alive:
             return
         now = self._loop.time()
         self._latest = max(self._latest + 1e-9, now + self.lag_s)  # a stream keeps its order
@@ -149,16 +161,18 @@ class Line:
     def _deliver(self, data: bytes) -> None:
         gateway = self._wire.gateway
         if gateway is None or not self.alive or self.deaf:
-            return
+            return None
         for payload in self._deframer.feed(self._greeter.feed(data)):
             if self.session is None:
                 version = agreed_version(payload)
-                assert version is not None
+                if version is None or gateway.interruptions.takes_no_one(gateway.brokerage.at):
+                    return self.broken()
                 self._send(frame([str(version), execution_time(gateway.brokerage.at, version)]))
                 self.session = gateway.connect(version)
-            elif not self.session.closing:
+            elif not self.session.closing and self.alive:
+                self.session.heard_at = self._loop.time()
                 gateway.receive(self.session, payload)
-        self._wire.flush()
+        return self._wire.flush()
 
     def _end(self, reason: str) -> None:
         self.alive = False

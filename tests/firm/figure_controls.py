@@ -9,7 +9,7 @@ from stage import StageBroker, reported_without, universe_with
 
 from firm.events.broker import AccountReported
 
-GE, HD = 5, 6
+CVX, GE, HD = 4, 5, 6
 NO_ENERGY = Path(__file__).parent / "no_energy.yaml"
 REFERENCE = whole_firm.settings().universe.reference
 WITHOUT_XOM = ", ".join(
@@ -18,6 +18,7 @@ WITHOUT_XOM = ", ".join(
     if symbol != "XOM"
 )
 GREEKS = "risk.greeks={max_delta: %g, max_gamma: %g, max_vega: %g, interest_rate: 0.03}"
+ROOM = "risk.max_position_var=50000"
 CALL = bent(
     universe_with(
         GE,
@@ -81,7 +82,8 @@ FIGURES = [
     Case(
         "risk.greeks",
         "greeks: gamma would be #, limit is 1000.00",
-        tight=(GREEKS % (1_600_000, 1_000, 5_000),),
+        tight=(ROOM, GREEKS % (1_600_000, 1_000, 5_000)),
+        loose=(ROOM,),
         story=CALL,
         only=GE,
         title="gamma",
@@ -89,7 +91,8 @@ FIGURES = [
     Case(
         "risk.greeks",
         "greeks: vega would be #, limit is 500.00",
-        tight=(GREEKS % (1_600_000, 20_000, 500),),
+        tight=(ROOM, GREEKS % (1_600_000, 20_000, 500)),
+        loose=(ROOM,),
         story=CALL,
         only=GE,
         title="vega",
@@ -101,11 +104,11 @@ FIGURES = [
     ),
     Case(
         "risk.stress",
-        "stress: XOM (STK) has no loss in the stress scenario 'all-but-energy': it follows equity.us.energy, "
+        "stress: CVX (STK) has no loss in the stress scenario 'all-but-energy': it follows equity.us.energy, "
         "which neither the scenario nor a declared parent moves; add equity.us.energy to the scenario, give "
         "it a parent in the stress map, or leave the scenario out",
         tight=(f"risk.stress={{max_loss: 0.6, file: {NO_ENERGY}}}",),
-        only=XOM,
+        only=CVX,
         blind=True,
         title="unmapped",
     ),

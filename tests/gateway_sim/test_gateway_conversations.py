@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firm.errors import StoreError, StoreLocked
-from firm.gateway_sim.catalogue import con_id_of
+from firm.gateway_sim.contracts import con_id_of
 from firm.gateway_sim.control import answer
 from firm.gateway_sim.journal import Journal
 from tests.gateway_sim.wire_world import ACCOUNT, CLOSE, DAY, MINUTE, OPEN, Client, gateway, header, tape

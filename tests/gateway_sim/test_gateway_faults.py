@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firm.gateway_sim.catalogue import con_id_of
+from firm.gateway_sim.contracts import con_id_of
 from tests.gateway_sim.tcp_world import Heard, TcpClient, TcpGateway, tcp_gateway
 from tests.gateway_sim.wire_world import ACCOUNT, OPEN, SYMBOLS, Client, gateway
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from firm.gateway_sim.catalogue import con_id_of
+from firm.gateway_sim.contracts import con_id_of
 from tests.gateway_sim.wire_world import CLOSE, DAY, MINUTE, OPEN, Client, gateway
 
 CANCELLED = ["orderStatus Cancelled 0", "error 202"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firm.gateway_sim.catalogue import con_id_of
+from firm.gateway_sim.contracts import con_id_of
 from firm.gateway_sim.control import answer
 from firm.gateway_sim.options import expiries, implied, value
 from firm.gateway_sim.times import parse_time

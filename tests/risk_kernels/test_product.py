@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from numba import TypingError
 
 from firm.risk_kernels.elementary import fma, lane_loop
 from firm.risk_kernels.normals import BLOCK, lanes
@@ -75,5 +74,5 @@ def test_panels_hold_the_rows_side_by_side():
 def test_arrays_of_two_precisions_are_refused():
     panels = packed_panels(np.ones((1, 1)))
 
-    with pytest.raises(TypingError, match="a tile needs one real type, found float32, float64, float64"):
+    with pytest.raises(TypeError, match="a tile needs one real type, found float32, float64, float64"):
         add_product(lanes((8,), np.float32), panels, panel_columns(panels), lanes((1,), np.float64), 24)

@@ -88,12 +88,16 @@ class Message:
         return values
 
     def names(self) -> set[str]:
-        """The names of its single fields, those inside groups left out."""
-        return {row.name for row in self.rows if isinstance(row, Field)}
+        """The names of its fields and groups, those inside groups left out."""
+        return {row.name for row in self.rows if isinstance(row, Field | Count)}
 
     def read(self, name: str, text: str) -> Any:
-        """A value of the single field `name` from its spelling; ValueError if it is none."""
-        row = next(row for row in self.rows if isinstance(row, Field) and row.name == name)
+        """A value of the field `name` from its spelling (of groups only `[]`); ValueError if it is none."""
+        row = next(row for row in self.rows if isinstance(row, Field | Count) and row.name == name)
+        if isinstance(row, Count):
+            if text != "[]":
+                raise ValueError(f"{name} can only be made empty, [], found {text[:40]!r}")
+            return []
         return row.kind.read(text)
 
     def encode(self, version: int, values: Mapping[str, Any]) -> list[str]:
