@@ -231,7 +231,7 @@ class Risk:
         unmeasured = np.flatnonzero((quantities != 0) & ~measures.valued).tolist()
         if unmeasured:
             symbols = ", ".join(self._market.instruments[i].symbol for i in unmeasured)
-            self._book.no_simulated = f"no run was requested: too few returns of {symbols}"
+            self._book.no_simulated = f"no run was requested: too few returns, or no value, of {symbols}"
             return said
         history = measures.history
         said.append(

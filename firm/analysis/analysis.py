@@ -1,10 +1,7 @@
 """Everything `firm risk` says of a run: one value, made from the log and three questions."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from enum import Enum
-from math import isfinite
 from typing import Any
 
 from firm.analysis.book import MeasuredBook, last_book
@@ -14,6 +11,7 @@ from firm.analysis.drivers import Drivers, drivers
 from firm.analysis.horizons import Liquidity, horizons, liquidity
 from firm.analysis.margins import GreeksRow, Margin, Trims, greeks, margin, trims
 from firm.analysis.methods import Method, MonteCarlo, methods, monte_carlo
+from firm.analysis.plain import plainly
 from firm.analysis.record import daily_record
 from firm.analysis.simulated import Simulated
 from firm.analysis.stresses import ReverseStresses, Stresses, reverse_stresses, stresses
@@ -143,21 +141,3 @@ def _risk(book: MeasuredBook, question: Question) -> BookRisk:
         greeks(book),
         None if free is None else trims(book, simulated, free),
     )
-
-
-def plainly(value: Any) -> Any:
-    """The value as JSON knows it: enums by their word, no -0.0, and what is not finite as unknown.
-
-    >>> plainly({"a": -0.0, "b": (1, float("inf"))})
-    {'a': 0.0, 'b': [1, {'unknown': 'no finite number: inf'}]}
-    """
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, float):
-        return value + 0.0 if isfinite(value) else {"unknown": f"no finite number: {value}"}
-    if isinstance(value, Mapping):
-        return {key: plainly(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plainly(item) for item in value]
-    assert not is_dataclass(value), "a value is made plain after asdict"
-    return value

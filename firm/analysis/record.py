@@ -37,7 +37,6 @@ def daily_record(store: LogReader, settings: Settings) -> tuple[Judged, ...]:
                 record.measured(entry.at, said)
     days = list(record.days)
     requests = _requests(store, {day.opened_at for day in days if day.said is not None})
-    days = list(record.days)
     again = _TailVars(requests, _historical(store, settings, requests))
     found = (judged(days, method, again) for method in METHODS)
     return tuple(one for one in found if one is not None)
@@ -65,17 +64,8 @@ class _TailVars:
 
 def _monte_carlo(request: RiskRunRequested) -> float:
     run = Scenarios(request)
-    held = np.flatnonzero(run.quantities)
-    ladders = run.ladders
-    pnl = scenario_pnl(
-        0,
-        request.scenarios // BLOCK,
-        run.law,
-        run.contracts[held],
-        run.quantities[held],
-        request.seed,
-        ladders=None if ladders is None else ladders._replace(row=ladders.row[held]),
-    )
+    blocks = request.scenarios // BLOCK
+    pnl = scenario_pnl(0, blocks, run.law, run.contracts, run.quantities, request.seed, ladders=run.ladders)
     return historical_var(pnl, request.es_confidence).var
 
 

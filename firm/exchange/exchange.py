@@ -35,7 +35,7 @@ from firm.exchange.book import DisplayedBook
 from firm.exchange.entry import entered, entry_time
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
-from firm.exchange.matching import fill_by_print, note_queue, take_touch
+from firm.exchange.matching import fill_by_print, note_queue, note_queues, take_touch
 from firm.exchange.orders import AT_CLOSE, AT_OPEN, ExchangeState, OrderTicket, Special, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
@@ -107,10 +107,11 @@ class Exchange:
             working.setdefault(order.ticket.instrument, []).append(order)
             if order.ticket.special.algo is not None:
                 moved.add(order.ticket.instrument)
-            if order.ticket.instrument in quoted:
-                note_queue(order, self.book, new=False)
+        for instrument in quoted & working.keys():
+            note_queues(working[instrument], instrument, self.book)
         for instrument in sorted(moved & working.keys()):
-            events += self._trading.elections(instrument, None)
+            if not all(order.elected for order in working[instrument]):
+                events += self._trading.elections(instrument, None)
             for side in Side:
                 matches = take_touch(working[instrument], instrument, side, self.book, frame.at)
                 events += self._trading.settle(matches)

@@ -109,23 +109,36 @@ def note_queue(order: WorkingOrder, book: DisplayedBook, *, new: bool) -> None:
     A `new` place in the queue is behind all that is shown. Later, a smaller displayed size means that what is
     ahead has shrunk to it; a touch that has left the order's price behind leaves nobody ahead.
     """
-    limit = order.ticket.limit_price
+    _note_level(order, _own_level(order.ticket.instrument, order.ticket.side, book), new=new)
+
+
+def note_queues(orders: Iterable[WorkingOrder], instrument: int, book: DisplayedBook) -> None:
+    """The same for all orders of an instrument that has been quoted."""
+    levels = {side: _own_level(instrument, side, book) for side in Side}
+    for order in orders:
+        _note_level(order, levels[order.ticket.side], new=False)
+
+
+Level = tuple[Decimal, Decimal] | None
+
+
+def _own_level(instrument: int, side: Side, book: DisplayedBook) -> Level:
+    """Price and displayed size of the best quote on the order's own side."""
+    near = Side.SELL if side is Side.BUY else Side.BUY
+    touch = book.touch(instrument, near)  # what the other side would take
+    return None if touch is None else (touch, book.shown(instrument, near))
+
+
+def _note_level(order: WorkingOrder, level: Level, *, new: bool) -> None:
+    limit, buying = order.ticket.limit_price, order.ticket.side is Side.BUY
     if limit is None:
         return
-    instrument, side = order.ticket.instrument, order.ticket.side
-    near = Side.SELL if side is Side.BUY else Side.BUY
-    touch = book.touch(instrument, near)  # what the other side would take: our own side's best price
-    if touch is None:
+    if level is None or (limit < level[0] if buying else limit > level[0]):
         order.ahead = None if new else order.ahead
-        return
-    behind = (touch - limit) * side.sign
-    if behind < 0:
+    elif limit != level[0]:
         order.ahead = ZERO
-    elif behind > 0:
-        order.ahead = None if new else order.ahead
     else:
-        shown = book.shown(instrument, near)
-        order.ahead = shown if new or order.ahead is None else min(order.ahead, shown)
+        order.ahead = level[1] if new or order.ahead is None else min(order.ahead, level[1])
 
 
 def _after_queue(order: WorkingOrder, size: Decimal) -> Decimal:

@@ -28,7 +28,7 @@ from firm.exchange import (
     TieredFees,
 )
 from firm.exchange.corporate import pay_dividend, split
-from firm.gateway_sim.amendments import amended, standing, told
+from firm.gateway_sim.amendments import amended, told
 from firm.gateway_sim.board import Board
 from firm.gateway_sim.catalogue import Catalogue
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
@@ -49,6 +49,7 @@ from firm.gateway_sim.commands import (
 from firm.gateway_sim.contracts import Contracts
 from firm.gateway_sim.expiries import Expiries
 from firm.gateway_sim.history import Memory
+from firm.gateway_sim.ledger import Ledger
 from firm.gateway_sim.options import Chains
 from firm.gateway_sim.order_reports import OrderReports
 from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error
@@ -87,9 +88,8 @@ class Brokerage:
         self._expiries = Expiries(instruments, tape.sessions)
         self.cursor = 0
         self.exchange.advance_to(tape.frames[0].at - NS_PER_MS)
-        self.orders: dict[int, PlacedOrder] = {}
-        self.executions: list[Execution] = []
-        self._by_client: dict[tuple[int, int], int] = {}
+        self.ledger = Ledger()
+        self.orders, self.executions = self.ledger.orders, self.ledger.executions
         self._placing: PlacedOrder | None = None
         self._preset_notice = preset_notice
         self._reports = OrderReports(account)
@@ -107,10 +107,6 @@ class Brokerage:
     def next_frame(self) -> Frame | None:
         """The frame that comes next; None when the tape is over."""
         return self.tape.frames[self.cursor] if self.cursor < len(self.tape.frames) else None
-
-    def next_order_id(self, client_id: int) -> int:
-        """One more than the largest order id this client ever used, at least 1."""
-        return max((o for c, o in self._by_client if c == client_id), default=0) + 1
 
     def apply(self, command: Command) -> list[Outgoing]:
         """Carry out the command; the messages it causes, in order."""
@@ -140,19 +136,6 @@ class Brokerage:
             case _ as never:
                 assert_never(never)
         return said
-
-    def standing(self) -> list[Execution]:
-        """The executions that hold, newest revision each."""
-        return standing(self.executions)
-
-    def execution(self, exec_id: str) -> Execution | None:
-        """The standing execution with this id; None if it was corrected or busted, or never was."""
-        return next((e for e in self.standing() if e.fill.exec_id == exec_id), None)
-
-    def has_live(self, client_id: int, order_id: int) -> bool:
-        """Whether the client's order of this id can still fill."""
-        known = self.orders.get(self._by_client.get((client_id, order_id), 0))
-        return known is not None and known.live
 
     def live_orders(self) -> list[PlacedOrder]:
         """Working orders, oldest first."""
@@ -196,7 +179,7 @@ class Brokerage:
 
     def _place(self, client_id: int, values: Values, *, twin: bool = False) -> list[Outgoing]:
         order_id = values["orderId"] or 0
-        known = None if twin else self.orders.get(self._by_client.get((client_id, order_id), 0))
+        known = None if twin else self.ledger.named(client_id, order_id)
         try:
             ticket, instrument = self._understood(client_id, values, known)
         except Refusal as refusal:
@@ -240,7 +223,7 @@ class Brokerage:
         """The permanent id of the parent order; 0 without one."""
         if not values["parentId"]:
             return 0
-        parent = self.orders.get(self._by_client.get((client_id, values["parentId"]), 0))
+        parent = self.ledger.named(client_id, values["parentId"])
         if parent is None or (not parent.live and parent.status != "Filled"):
             raise Refusal(10006, f"Missing parent order: {values['parentId']}")
         return parent.perm_id
@@ -257,7 +240,7 @@ class Brokerage:
         return self._report(events)
 
     def _cancel(self, client_id: int, order_id: int) -> list[Outgoing]:
-        mine = [o for o in self.orders.values() if (o.client_id, o.order_id) == (client_id, order_id)]
+        mine = self.ledger.all_named(client_id, order_id)
         if not mine:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
             return [error(client_id, order_id, 10147, text)]
@@ -274,7 +257,7 @@ class Brokerage:
         return self._report(self.exchange.cancel(perm_id, self.at))
 
     def _amend(self, exec_id: str, quantity: Decimal | None, price: Decimal | None) -> list[Outgoing]:
-        execution = self.execution(exec_id)
+        execution = self.ledger.execution(exec_id)
         assert execution is not None, f"execution {exec_id} does not stand"
         fill = execution.fill
         new = amended(
@@ -340,6 +323,5 @@ class Brokerage:
         assert order is not None, "the exchange accepted an order nobody placed"
         self._placing = None
         order.perm_id = event.perm_id
-        self.orders[order.perm_id] = order
-        self._by_client[order.client_id, order.order_id] = order.perm_id
+        self.ledger.enter(order)
         return order

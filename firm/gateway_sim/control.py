@@ -82,7 +82,7 @@ def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
     brokerage = gateway.brokerage
     match command:
         case commands.CorrectCommand(exec_id=exec_id) | commands.BustCommand(exec_id=exec_id):
-            execution = brokerage.execution(exec_id)
+            execution = brokerage.ledger.execution(exec_id)
             if execution is None:
                 return {"error": f"no execution {exec_id!r} stands; the command executions lists them"}
             if execution.order.live and not (isinstance(command, commands.CorrectCommand) and command.price):
@@ -315,5 +315,5 @@ def executions(gateway: Gateway) -> list[dict[str, Any]]:
             "commission": plain(fill.commission),
             "at": fill.at,
         }
-        for order, fill in gateway.brokerage.standing()
+        for order, fill in gateway.brokerage.ledger.standing()
     ]

@@ -109,7 +109,7 @@ class Gateway:
             case "reqGlobalCancel":
                 self.route(CancelAll(client_id))
             case "reqIds":
-                session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
+                session.say("nextValidId", orderId=self.brokerage.ledger.next_order_id(client_id))
             case "reqManagedAccts":
                 session.say("managedAccounts", accounts=self.brokerage.account)
             case "reqCurrentTime":
@@ -128,7 +128,8 @@ class Gateway:
             if self.faults.switch("lose").find(who, "placeOrder") is None:
                 session.cut = Cut("rst", 0)
             return
-        changes = not values["whatIf"] and self.brokerage.has_live(who, order_id)
+        known = self.brokerage.ledger.named(who, order_id)
+        changes = not values["whatIf"] and known is not None and known.live
         twin = changes and self.faults.on("twin", who)
         self.route(Place(who, session.version, fields, twin))
 
@@ -153,7 +154,7 @@ class Gateway:
             return None
         session.client_id = client_id
         session.say("managedAccounts", accounts=self.brokerage.account)
-        session.say("nextValidId", orderId=self.brokerage.next_order_id(client_id))
+        session.say("nextValidId", orderId=self.brokerage.ledger.next_order_id(client_id))
         for code, text in FARMS:
             session.error(-1, code, text)
         return answers_orders.say_open_orders(self.brokerage, session, everyone=False)

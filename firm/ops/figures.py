@@ -60,6 +60,22 @@ class Counted(Protocol):
     def var_by_method(self) -> Mapping[str, float]:
         """The last VaR by method."""
 
+    @property
+    def es_by_method(self) -> Mapping[str, float]:
+        """The last ES by method."""
+
+    @property
+    def worst_stress_loss(self) -> float | None:
+        """The loss in the worst scenario of the last run."""
+
+    @property
+    def average_correlation(self) -> float | None:
+        """Of the last measurement."""
+
+    @property
+    def limits_unknown(self) -> int | None:
+        """How many limits lack an input, by the last measurement."""
+
 
 @dataclass(frozen=True)
 class Latencies:
@@ -102,6 +118,10 @@ class Figures:
     gross_exposure: float | None = None
     drawdown: float | None = None
     var_by_method: Mapping[str, float] = field(default_factory=dict)
+    es_by_method: Mapping[str, float] = field(default_factory=dict)
+    worst_stress_loss: float | None = None
+    average_correlation: float | None = None
+    limits_unknown: int | None = None
     latencies: Latencies | None = None
 
     @classmethod
@@ -120,5 +140,9 @@ class Figures:
             counted.gross_exposure,
             counted.drawdown,
             dict(counted.var_by_method),
+            dict(counted.es_by_method),
+            counted.worst_stress_loss,
+            counted.average_correlation,
+            counted.limits_unknown,
             latencies,
         )

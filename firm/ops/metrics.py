@@ -53,13 +53,30 @@ def _money(figures: Figures) -> Iterator[Metric]:
         ("firm_equity_usd", "Equity at the last mark", figures.equity),
         ("firm_gross_exposure_usd", "Gross exposure at the last mark", figures.gross_exposure),
         ("firm_drawdown_ratio", "Drawdown from the highest equity, a fraction", figures.drawdown),
+        ("firm_worst_stress_loss_usd", "Loss in the worst stress scenario", figures.worst_stress_loss),
+        ("firm_average_correlation_ratio", "Mean correlation of all pairs", figures.average_correlation),
+        (
+            "firm_limits_without_input",
+            "Limits that cannot be measured, and so let no new risk pass",
+            figures.limits_unknown,
+        ),
     ):
         if value is not None:
-            yield GaugeMetricFamily(name, words, value)
-    var = GaugeMetricFamily("firm_var_usd", "Value at risk, positive = loss", labels=("method",))
-    for method, amount in sorted(figures.var_by_method.items()):
-        var.add_metric((method,), amount)
-    yield var
+            yield GaugeMetricFamily(name, words, _positive_zero(value))
+    yield _by_method("firm_var_usd", "Value at risk, positive = loss", figures.var_by_method)
+    yield _by_method("firm_es_usd", "Expected shortfall, positive = loss", figures.es_by_method)
+
+
+def _by_method(name: str, words: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=("method",))
+    for method, amount in sorted(values.items()):
+        family.add_metric((method,), _positive_zero(amount))
+    return family
+
+
+def _positive_zero(value: float) -> float:
+    """The same number; an empty book loses 0, never -0."""
+    return value + 0.0
 
 
 def _state(snapshot: Snapshot) -> Iterator[Metric]:

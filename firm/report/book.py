@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import erfc, log, sqrt
 from typing import Any, Final
 
+from firm.analysis.daily import METHODS, DailyRecord, Judged, judged, static_pnl
 from firm.events import Entry
 from firm.events.risk import BookMarked, RiskMeasured, RiskRunCompleted, RiskRunFailed
+from firm.risk.backtests import kupiec
 
-METHODS: Final = ("historical", "parametric", "monte_carlo")
 POINTS_MAX: Final = 8_192
 """Marks kept for the charts; beyond it every other one is dropped. Extremes and counts are of all."""
 
@@ -60,8 +60,7 @@ class BookSeries:
     KINDS: Final = frozenset(cls.KIND for cls in (BookMarked, RiskMeasured, RiskRunCompleted, RiskRunFailed))
 
     def __init__(self) -> None:
-        self.horizon = 1
-        self.multipliers: tuple[Decimal, ...] = ()
+        self.record = DailyRecord()
         self.marks: list[Mark] = []
         self.points: list[VarPoint] = []
         self.first: BookMarked | None = None
@@ -78,6 +77,24 @@ class BookSeries:
         self._number = 0
 
     @property
+    def horizon(self) -> int:
+        """Decisions that VaR looks ahead; the log's configuration sets it."""
+        return self.record.horizon
+
+    @horizon.setter
+    def horizon(self, decisions: int) -> None:
+        self.record.horizon = decisions
+
+    @property
+    def multipliers(self) -> tuple[Decimal, ...]:
+        """Money value of a price point, by instrument; the resolved universe sets it."""
+        return self.record.multipliers
+
+    @multipliers.setter
+    def multipliers(self, multipliers: tuple[Decimal, ...]) -> None:
+        self.record.multipliers = multipliers
+
+    @property
     def confidence(self) -> float | None:
         """The level VaR is measured at, None before the first measurement."""
         return self.measured.confidence if self.measured else None
@@ -88,9 +105,11 @@ class BookSeries:
             case BookMarked() as mark:
                 self._number += 1
                 self._close_points(mark)
+                self.record.mark(entry.at, mark)
                 self._mark(entry.at, mark)
             case RiskMeasured() as measured:
                 self.measured = measured
+                self.record.measured(entry.at, measured)
                 self._measure(entry.at, measured)
             case RiskRunCompleted() as completed:
                 self.risk_run = completed
@@ -109,10 +128,17 @@ class BookSeries:
                 self.compared * rate,
                 self.exceptions[method][0],
                 self.exceptions[method][1],
-                kupiec_p_value(self.compared, self.exceptions[method][1], rate),
+                kupiec(self.compared, self.exceptions[method][1], self.confidence).p_value
+                if self.compared
+                else None,
             )
             for method in METHODS
         ]
+
+    def judged(self) -> list[Judged]:
+        """The daily record of the last days, a row a method; empty before the first measurement."""
+        found = (judged(self.record.days, method) for method in METHODS)
+        return [one for one in found if one is not None]
 
     def _mark(self, at: int, mark: BookMarked) -> None:
         self.first = self.first or mark
@@ -141,16 +167,12 @@ class BookSeries:
     def _close_points(self, mark: BookMarked) -> None:
         while self._waiting and self._number - self._waiting[0][2] >= self.horizon:
             point, book, _ = self._waiting.popleft()
-            actual, static = float(mark.equity - book.equity), self._static(book, mark)
+            actual, static = float(mark.equity - book.equity), static_pnl(book, mark, self.multipliers)
             self.compared += 1
             for method, var in zip(METHODS, point.var, strict=True):
                 self.exceptions[method][0] += actual < -var
                 self.exceptions[method][1] += static < -var
             self._keep(VarPoint(point.at, point.var, point.es, actual, static))
-
-    def _static(self, book: BookMarked, mark: BookMarked) -> float:
-        rows = zip(book.quantities, book.prices, mark.prices, self.multipliers, strict=True)
-        return float(sum(quantity * (after - before) * size for quantity, before, after, size in rows))
 
     def _keep(self, point: VarPoint) -> None:
         self.points.append(point)
@@ -160,25 +182,3 @@ class BookSeries:
     def pending(self) -> Sequence[VarPoint]:
         """The newest measurements, whose horizon has not passed yet."""
         return [point for point, _, _ in self._waiting]
-
-
-def kupiec_p_value(days: int, exceptions: int, rate: float) -> float | None:
-    """Probability of a deviation at least as large, if each day had an exception with probability `rate`.
-
-    None without days. Likelihood ratio, one degree of freedom: Kupiec (1995), "Techniques for verifying the
-    accuracy of risk measurement models", Journal of Derivatives 3(2).
-
-    >>> round(kupiec_p_value(250, 7, 0.01), 3)
-    0.019
-    """
-    if days == 0:
-        return None
-    ratio = 2 * (_likelihood(exceptions, exceptions / days, days) - _likelihood(exceptions, rate, days))
-    return erfc(sqrt(max(ratio, 0.0) / 2))
-
-
-def _likelihood(exceptions: int, rate: float, days: int) -> float:
-    """Log-likelihood, where 0 log 0 is 0."""
-    hits = exceptions * log(rate) if exceptions else 0.0
-    misses = (days - exceptions) * log(1 - rate) if exceptions < days else 0.0
-    return hits + misses

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from firm.report.book import METHODS, Mark, VarPoint
+from firm.analysis.daily import METHODS
+from firm.report.book import Mark, VarPoint
 from firm.report.chart import Chart, Limit, Series
 from firm.report.summary import Summary
 from firm.report.times import NS_PER_DAY, day_of, minute
 from firm.report.words import (
+    METHOD_NAMES,
     count_axis,
+    level,
     money,
     money_axis,
     multiple,
@@ -19,8 +22,6 @@ from firm.report.words import (
     percent_axis,
     signed_money,
 )
-
-METHOD_NAMES = dict(zip(METHODS, ("Historical", "Parametric", "Monte Carlo"), strict=True))
 
 
 def charts(summary: Summary) -> list[Chart]:
@@ -95,7 +96,7 @@ def _ratio(amount: float, equity: float) -> float | None:
 
 
 def _var(summary: Summary, points: Sequence[VarPoint]) -> Chart:
-    level = percent(summary.confidence, 0)
+    confidence = level(summary.confidence)
     limit = summary.setting("risk", "max_portfolio_var")
     static = [p.static for p in points]
     beyond = [p.static if p.static is not None and p.static < -p.var[2] else None for p in points]
@@ -105,7 +106,7 @@ def _var(summary: Summary, points: Sequence[VarPoint]) -> Chart:
     ]
     return Chart(
         "var",
-        f"VaR at {level} against the P&L that followed",
+        f"VaR at {confidence} against the P&L that followed",
         "Bars: profit or loss of the measured book, unchanged, until the next decision. Lines: the loss VaR "
         f"said would be passed on one day in {round(1 / (1 - (summary.confidence or 0.99)))}. "
         f"{sum(b is not None for b in beyond)} exceptions of the Monte Carlo VaR are marked.",

@@ -8,9 +8,10 @@ from shlex import quote
 
 from firm.report.chart import figure
 from firm.report.figures import charts
+from firm.report.risk_summary import worst_first
+from firm.report.risk_tables import risk_section
 from firm.report.summary import Summary, percentiles
 from firm.report.tables import (
-    backtest_table,
     happenings_table,
     note,
     orders_table,
@@ -19,7 +20,7 @@ from firm.report.tables import (
     refusals_table,
 )
 from firm.report.times import day_of, minute
-from firm.report.words import NOTHING, money, multiple, number, percent, signed_money
+from firm.report.words import NOTHING, level, money, multiple, number, percent, signed_money
 
 
 def render(summary: Summary, head: bytes, latencies_ms: Iterable[float] = (), run: str = "DIR") -> str:
@@ -90,7 +91,7 @@ def _money(summary: Summary) -> Iterable[tuple[str, str, str, str]]:
     first, last = book.first, book.last
     gain = last.equity - first.equity if first and last else None
     share = gain / first.equity if first and gain is not None and first.equity > 0 else None
-    level, leverage = percent(summary.confidence, 0), None
+    leverage = None
     if last and last.equity > 0:
         leverage = last.gross_exposure / last.equity
     yield "Final equity", money(last.equity if last else None), _marked(summary), ""
@@ -103,8 +104,10 @@ def _money(summary: Summary) -> Iterable[tuple[str, str, str, str]]:
     yield "Max drawdown", percent(book.max_drawdown if last else None), _limit(summary, "max_drawdown"), ""
     yield "Gross exposure", multiple(leverage), "of equity, last mark", ""
     var = summary.var_by_method.get("monte_carlo")
-    yield f"VaR {level}", money(var), _of_equity(var, summary), ""
-    yield f"ES {level}", money(book.risk_run.es if book.risk_run else None), "Monte Carlo, last run", ""
+    yield f"VaR {level(summary.confidence)}", money(var), _of_equity(var, summary), ""
+    es = summary.es_by_method.get("monte_carlo")
+    yield f"ES {level(summary.es_confidence)}", money(es), _of_equity(es, summary), ""
+    yield "Worst stress loss", money(summary.worst_stress_loss), _worst(summary), ""
     yield "Realised P&L", signed_money(summary.realized_pnl), "closed parts, before fees", ""
     fees, fills = summary.ledger.commissions, summary.ledger.filled.total()
     yield "Commissions", money(fees, 2), f"{money(fees / fills, 2)} a fill" if fills else "no fill", ""
@@ -123,6 +126,11 @@ def _of_equity(amount: float | None, summary: Summary) -> str:
     if amount is None or not summary.equity or summary.equity <= 0:
         return "never measured" if amount is None else "Monte Carlo"
     return f"{percent(amount / summary.equity)} of equity, Monte Carlo"
+
+
+def _worst(summary: Summary) -> str:
+    run = summary.book.risk_run
+    return worst_first(run)[0][0] if run and run.stress else "no scenario was run"
 
 
 def _work(summary: Summary, latencies_ms: Iterable[float]) -> Iterable[tuple[str, str, str, str]]:
@@ -165,20 +173,7 @@ def _performance(drawn: dict[str, str]) -> str:
 
 
 def _risk(summary: Summary, drawn: dict[str, str]) -> str:
-    rows = summary.book.backtests()
-    if not rows:
-        return _section(
-            "risk", "Value at risk", note("VaR was never measured: there was too little history.")
-        )
-    bars = summary.book.horizon
-    over = f"VaR over {bars} bar{'s' if bars > 1 else ''} at {percent(summary.confidence, 0)}. "
-    words = note(
-        over
-        + "An exception is a loss beyond VaR of the book as it was measured; “with trades and fees” uses "
-        "the change of equity instead. A small p-value says that the number of exceptions is hard to explain "
-        f"by chance. Risk runs that failed: {summary.book.risk_runs_failed}."
-    )
-    return _section("risk", "Value at risk", drawn.get("var", "") + backtest_table(rows) + words)
+    return _section("risk", "Risk", risk_section(summary, drawn.get("var", "")))
 
 
 def _trading(summary: Summary, drawn: dict[str, str]) -> str:

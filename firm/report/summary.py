@@ -7,15 +7,19 @@ from decimal import Decimal
 from math import ceil
 from typing import Any, Final
 
+from firm.analysis.daily import METHODS
+from firm.analysis.plain import plainly
 from firm.domain.order import Side
 from firm.events import CODEC, Record
 from firm.events.risk import PositionChanged
 from firm.events.signals import BarrierClosed, LateAnswer, Signal
 from firm.events.system import CycleKind, CycleOpened, InstrumentsResolved, RunStarted
-from firm.report.book import METHODS, BookSeries
+from firm.report.book import BookSeries
 from firm.report.ledger import Ledger
+from firm.report.risk_summary import risk_summary
 from firm.report.story import Story
 from firm.report.times import iso
+from firm.risk.correlation_stress import Regime
 
 
 class Summary:
@@ -126,6 +130,40 @@ class Summary:
         return var
 
     @property
+    def es_by_method(self) -> dict[str, float]:
+        """The last ES by method at its own confidence, positive = loss; see `var_by_method`."""
+        measured, run = self.book.measured, self.book.risk_run
+        es = {} if run is None else {"monte_carlo": run.es}
+        if measured is not None:
+            figures = (measured.historical_es, measured.parametric_es, measured.monte_carlo_es)
+            es = dict(zip(METHODS, figures, strict=True)) | es
+        return es
+
+    @property
+    def worst_stress_loss(self) -> float | None:
+        """The loss in the worst scenario of the last run, positive = loss."""
+        run = self.book.risk_run
+        return max((loss for _, loss in run.stress), default=None) if run else None
+
+    @property
+    def average_correlation(self) -> float | None:
+        """Of the last measurement; None where there was no regime to measure it in."""
+        measured = self.book.measured
+        known = measured is not None and measured.regime in set(Regime)
+        return measured.average_correlation if measured is not None and known else None
+
+    @property
+    def limits_unknown(self) -> int | None:
+        """How many limits lack an input, by the last measurement; None before the first."""
+        return None if self.book.measured is None else len(self.book.measured.unknown)
+
+    @property
+    def es_confidence(self) -> float | None:
+        """The level of ES: as measured, else as configured."""
+        configured: float | None = self.setting("risk", "var", "es_confidence")
+        return configured if self.book.measured is None else self.book.measured.es_confidence
+
+    @property
     def confidence(self) -> float | None:
         """The level of VaR: as measured, else as configured."""
         configured: float | None = self.setting("risk", "var", "confidence")
@@ -155,7 +193,7 @@ class Summary:
 
         `latencies_ms` are wall-clock facts, so they are no part of the log: times from tick to order.
         """
-        return {
+        content: dict[str, Any] = {
             "log_head": head.hex(),
             "events": self.entries,
             "data_label": self.started.data_label if self.started else None,
@@ -171,11 +209,13 @@ class Summary:
             "late_answers": self.late_answers,
             **_orders(self),
             **_money(self),
-            **_risk(self),
+            **risk_summary(self),
             "halts": self.story.halts,
             "halted": self.story.halted,
             "tick_to_order_ms": percentiles(latencies_ms),
         }
+        plain: dict[str, Any] = plainly(content)
+        return plain
 
 
 def _orders(summary: Summary) -> dict[str, Any]:
@@ -217,28 +257,6 @@ def _money(summary: Summary) -> dict[str, Any]:
         "positions_broker": None if broker is None else _numbers(broker),
         "reconciled_at": iso(summary.story.reconciled_at),
         "breaks": list(summary.story.reconciled.breaks) if summary.story.reconciled else None,
-    }
-
-
-def _risk(summary: Summary) -> dict[str, Any]:
-    run, is_99 = summary.book.risk_run, summary.confidence == 0.99
-    return {
-        "var_99": run.var if run and is_99 else None,
-        "es_99": run.es if run and is_99 else None,
-        "var_confidence": summary.confidence,
-        "var": summary.var_by_method,
-        "es": run.es if run else None,
-        "risk_runs_failed": summary.book.risk_runs_failed,
-        "var_backtest": {
-            row.method: {
-                "days": row.days,
-                "expected": row.expected,
-                "exceptions_actual": row.actual,
-                "exceptions_static": row.static,
-                "kupiec_p_value": row.p_value,
-            }
-            for row in summary.book.backtests()
-        },
     }
 
 

@@ -6,8 +6,6 @@ from decimal import Decimal
 from html import escape
 from typing import Final
 
-from firm.report.book import Backtest
-from firm.report.figures import METHOD_NAMES
 from firm.report.ledger import Ledger, OrderRow, RefusalRow
 from firm.report.story import Happening
 from firm.report.summary import Summary
@@ -190,30 +188,6 @@ def _positions(summary: Summary) -> Iterable[tuple[str, ...]]:
             signed(held.realized_pnl),
             NOTHING if broker is None else quantity(broker.get(i, Decimal(0))),
         )
-
-
-def backtest_table(rows: Sequence[Backtest]) -> str:
-    """How VaR did: exceptions against their expected number, and Kupiec's test."""
-    columns = (
-        Column("Method", css="strong"),
-        Column("Days compared", numeric=True),
-        Column("Expected", numeric=True),
-        Column("Exceptions", numeric=True),
-        Column("With trades and fees", numeric=True),
-        Column("Kupiec p-value", numeric=True),
-    )
-    cells = (
-        (
-            METHOD_NAMES[row.method],
-            number(row.days),
-            number(row.expected, 1),
-            number(row.static),
-            number(row.actual),
-            "< 0.001" if row.p_value is not None and row.p_value < 0.001 else number(row.p_value, 3),
-        )
-        for row in rows
-    )
-    return table(columns, cells, "VaR backtest")
 
 
 def happenings_table(happenings: Sequence[Happening]) -> str:

@@ -49,8 +49,8 @@ def _correlation(found: Correlation) -> Iterator[RenderableType]:
     else:
         yield remark(
             f"Regime: {regime.regime.value}. The last window's average correlation is "
-            f"{regime.average:.2f}, above {percent(regime.quantile, 0)} of {regime.windows} earlier windows (worth about "
-            f"{regime.independent:.0f} independent ones)."
+            f"{regime.average:.2f}, above {percent(regime.quantile, 0)} of {regime.windows} earlier windows "
+            f"(worth about {regime.independent:.0f} independent ones)."
         )
     yield remark(f"Estimate: {found.summary}.")
     body = table("Correlations", ">Average", ">Normal VaR")

@@ -69,6 +69,15 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value is not None and value < 0.001 else number(value, 3)
 
 
+def level(value: float | None) -> str:
+    """A confidence, with the decimals it has.
+
+    >>> level(0.99), level(0.975)
+    ('99 %', '97.5 %')
+    """
+    return NOTHING if value is None else f"{value * 100:.10g} %"
+
+
 def multiple(value: Number | None, decimals: int = 2) -> str:
     """A ratio as a multiple."""
     return NOTHING if value is None else f"{number(value, decimals)}×"

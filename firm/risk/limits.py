@@ -32,6 +32,7 @@ from firm.risk.figures import (
     Sensitivity,
     StressLoss,
 )
+from firm.risk.measures import Measures
 from firm.risk.would_be import WouldBe
 
 MAGNITUDE: Final = 15
@@ -129,8 +130,20 @@ class Measurable:
             return f"history: {book.no_measures}"
         for instrument in book.at_risk(order):
             if not book.measures.valued[instrument]:
-                return f"history: {book.instruments[instrument].symbol} has too few returns to be measured"
+                symbol = book.instruments[instrument].symbol
+                return f"history: {symbol} {_lacks(book.measures, book, instrument)}"
         return None
+
+
+def _lacks(measures: Measures, book: Book, index: int) -> str:
+    instrument = book.instruments[index]
+    mover = instrument.underlying if instrument.underlying >= 0 else index
+    if not measures.history.measured[mover]:
+        return "has too few returns to be measured"
+    return (
+        "has no value: it needs a price in the account's currency, an option also time to its expiry, its "
+        "underlying's price and a volatility that its own price implies"
+    )
 
 
 class MonteCarlo:

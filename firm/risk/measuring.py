@@ -13,7 +13,7 @@ from firm.risk.margin_scan import MarginScan
 from firm.risk.measures import Measures, MovingBook
 from firm.risk.stress import compiled_stress
 from firm.risk.stress_tester import CompiledStress, PositionNotMapped
-from firm.risk.valuation import contracts_at
+from firm.risk.valuation import at_horizon, contracts_at
 from firm.risk_kernels.montecarlo import columns_from_returns
 
 Matrix = NDArray[np.float64]
@@ -47,11 +47,12 @@ class Measurer:
             return history
         days = var.horizon_bars / var.bars_a_day
         rate = self._settings.greeks.interest_rate
-        contracts, valued = contracts_at(self._instruments, prices, at, days, rate)
-        valued &= history.measured[contracts["factor"]]
-        contracts[~valued] = 0
-        contracts["factor"][~valued] = np.flatnonzero(~valued)
-        deltas, gammas, vegas = _sensitivities(contracts)
+        present, valued = contracts_at(self._instruments, prices, at, 0.0, rate)
+        valued &= history.measured[present["factor"]]
+        present[~valued] = 0
+        present["factor"][~valued] = np.flatnonzero(~valued)
+        contracts = at_horizon(present, days)
+        deltas, gammas, vegas = _sensitivities(present)
         return Measures(
             valued=valued,
             contracts=contracts,
@@ -63,7 +64,7 @@ class Measurer:
             stress=self._compiled(),
             unit_stress=self._compiled().unit_losses(contracts, valued & self._mapped),
             unmapped=self._unmapped(valued),
-            margin=MarginScan(contracts),
+            margin=MarginScan(present),
         )
 
     def _historical(self, history: ReturnHistory, contracts: NDArray[np.void]) -> MovingBook:

@@ -19,6 +19,8 @@ _PREFIX_TAILS = 2
 """Rows kept sorted, in tails: small orders and some approvals stay inside, a column's copy stays small."""
 
 _PREFIX_EXTRA = 256
+_PRUNED_SPAN = 0.1
+"""A trade whose P&L spans more than this part of the book's is not looked for among the worst rows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,8 +80,7 @@ class ScenarioBook:
         self._prefix: Prefix | None = None
         self._present: VarEs | None = None
         self._lowest = self._highest = 0.0
-        for instrument in np.flatnonzero(quantities).tolist():
-            self._add(self._column(instrument), float(quantities[instrument]))
+        self._fill(quantities)
 
     @property
     def pnl(self) -> Vector:
@@ -108,10 +109,11 @@ class ScenarioBook:
         """
         column = self._column(instrument)
         low, high = self._step(column, quantity)
-        found = self._from_prefix(column, quantity, low, high)
-        if found is not None:
-            self.pruned += 1
-            return found
+        if high - low <= _PRUNED_SPAN * (self._highest - self._lowest):
+            found = self._from_prefix(column, quantity, low, high)
+            if found is not None:
+                self.pruned += 1
+                return found
         self.streamed += 1
         lowest, highest = self._lowest + low, self._highest + high
         return self._all_rows(self._bases, column.parts, quantity, lowest, highest)
@@ -143,9 +145,24 @@ class ScenarioBook:
         unit, size = column.units[long], abs(quantity)
         return VarEs(size * unit.var, size * unit.es)
 
+    def _fill(self, quantities: Vector) -> None:
+        held = np.flatnonzero(quantities).tolist()
+        for instrument in held:
+            for base, shard in zip(self._bases, self._shards, strict=True):
+                add_column(base, shard[instrument], float(quantities[instrument]))
+        with np.errstate(invalid="ignore"):
+            sound = bool(np.isfinite(self._base.min()) and np.isfinite(self._base.max()))
+        if not sound:
+            for instrument in held:
+                self._step(self._column(instrument), float(quantities[instrument]))
+        self._bound()
+
     def _add(self, column: _Column, quantity: float) -> None:
         for base, part in zip(self._bases, column.parts, strict=True):
             add_column(base, part, quantity)
+        self._bound()
+
+    def _bound(self) -> None:
         self._lowest, self._highest = float(self._base.min()), float(self._base.max())
         if not (self._lowest > -LARGEST and self._highest < LARGEST):
             raise DataError(

@@ -14,6 +14,7 @@ from firm.risk_kernels.implied_volatility import implied_volatility
 
 Vector = NDArray[np.float64]
 
+ACCOUNT_CURRENCY = "USD"
 TRADING_DAYS_A_YEAR = 252
 SECONDS_A_YEAR = 365 * 86_400
 _EXPIRY_HOUR = time(16)
@@ -29,6 +30,7 @@ def contracts_at(
     that its own price implies under Black, Scholes and Merton without dividends (what dividends or early
     exercise are worth is in that volatility, so that its value now is its price); without a price that
     implies one it has no value. Its time runs to 16:00 in New York on the day of expiry, less the horizon.
+    There are no conversion rates: what is not in the account's currency has no value here.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def contracts_at(
     at : int
         Now, ns UTC.
     horizon_days : float
-        Trading days of the VaR horizon.
+        Trading days of the VaR horizon; 0 for the contracts as they are now.
     interest_rate : float
         Continuous, a year.
 
@@ -48,33 +50,39 @@ def contracts_at(
     """
     table = np.zeros(len(instruments), CONTRACT)
     table["factor"] = np.arange(len(instruments))
-    valued = np.isfinite(prices) & (prices > 0)
+    ours = np.array([instrument.currency == ACCOUNT_CURRENCY for instrument in instruments], np.bool_)
+    valued = ours & np.isfinite(prices) & (prices > 0)
     for i in np.flatnonzero(valued).tolist():
         instrument, row = instruments[i], table[i]
         row["unit"], row["price"] = float(instrument.multiplier), prices[i]
         if instrument.underlying >= 0:
             valued[i] = bool(valued[instrument.underlying]) and _fill_option(
-                row, instrument, float(prices[instrument.underlying]), at, horizon_days, interest_rate
+                row, instrument, float(prices[instrument.underlying]), at, interest_rate
             )
     table[~valued] = np.zeros(1, CONTRACT)
     table["factor"][~valued] = np.flatnonzero(~valued)
-    return table, valued
+    return at_horizon(table, horizon_days), valued
 
 
-def _fill_option(
-    row: np.void, option: Instrument, spot: float, at: int, horizon_days: float, interest_rate: float
-) -> bool:
+def at_horizon(contracts: NDArray[np.void], horizon_days: float) -> NDArray[np.void]:
+    """The contracts of this moment, with the time they have left after so many trading days."""
+    later = contracts.copy()
+    later["years"] = np.maximum(0.0, contracts["years"] - horizon_days / TRADING_DAYS_A_YEAR)
+    return later
+
+
+def _fill_option(row: np.void, option: Instrument, spot: float, at: int, interest_rate: float) -> bool:
     now = _years_left(option, at)
     sign = 1.0 if option.right == "C" else -1.0
-    if now <= 0:
+    if not now > 0:
         return False
     volatility = _implied(float(row["price"]), spot, float(option.strike), now, interest_rate, sign)
     if not (isfinite(volatility) and volatility > 0):
         return False
     row["factor"], row["payoff"] = option.underlying, Payoff.EUROPEAN
     row["spot"], row["strike"], row["sign"] = spot, float(option.strike), sign
-    row["years"] = max(0.0, now - horizon_days / TRADING_DAYS_A_YEAR)
-    row["volatility"], row["rate"], row["carry"] = volatility, interest_rate, 0.0
+    row["years"], row["volatility"] = now, volatility
+    row["rate"], row["carry"] = interest_rate, 0.0
     return True
 
 
@@ -86,7 +94,11 @@ def _implied(price: float, spot: float, strike: float, years: float, rate: float
 
 
 def _years_left(option: Instrument, at: int) -> float:
-    day = datetime.strptime(option.expiry, "%Y%m%d").replace(tzinfo=_EXCHANGE)
+    """Until the option expires; NaN if it does not say when."""
+    try:
+        day = datetime.strptime(option.expiry, "%Y%m%d").replace(tzinfo=_EXCHANGE)
+    except ValueError:
+        return float("nan")
     end = datetime.combine(day.date(), _EXPIRY_HOUR, _EXCHANGE)
     now = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at // 1000)
     return (end - now).total_seconds() / SECONDS_A_YEAR

@@ -132,7 +132,7 @@ def tail_over_density(y: float) -> Any:
 
     That product has an absolute error below 1.4e-12 for every y (above 7 the ratio is held, and N(-7) is
     1.3e-12). No division: the weighted minimax polynomial of degree 18 in t = 2 y / 7 - 1 that
-    `tools/fit_normal_tail.py` finds, odd and even terms beside each other.
+    `tools/fit_kernel_polynomials.py` finds, odd and even terms beside each other.
     """
     t = fma(7.0 if y > 7.0 else y, 2.0 / 7.0, -1.0)  # noqa: FURB136
     q = t * t

@@ -130,69 +130,38 @@ def draw_scratch(draws: Draws, precision: Precision) -> tuple[Any, DrawScratch]:
 
 
 @cache
-def common_draws(precision: Precision) -> Any:
-    """The compiled function (first scenario, draws, scratch, k0, k1) that draws what all factors share.
+def block_draws(precision: Precision) -> Any:
+    """The compiled function (returns, first scenario, draws, scratch, k0, k1) that draws one block.
 
-    scratch.common[k, lane] and scratch.scale, the Student scale, are set.
-    """
-    normals = fill_normals_single if precision == "single" else fill_normals
-
-    @njit(nogil=True, error_model="numpy")
-    def draw_common(first: Any, draws: Any, scratch: Any, k0: Any, k1: Any) -> None:
-        words, common, scale = scratch.words, scratch.common, scratch.scale
-        for k in range(0, common.shape[0], _QUAD):
-            fill_words(words, first, np.uint64(k // _QUAD), FACTORS, k0, k1)
-            normals(common, k, words, draws.ones)
-        fill_student_scale(scratch.chi, words, first, draws.degrees_of_freedom // 2, k0, k1)
-        for lane in range(BLOCK):
-            scale[lane] = scratch.chi[lane]
-
-    return draw_common
-
-
-@cache
-def panel_draws(precision: Precision) -> Any:
-    """The compiled function (returns, panel, first scenario, draws, scratch, k0, k1) for PANEL factors.
-
-    returns[factor, lane] is set for those of the panel, once `common_draws` has set the scratch.
+    returns[factor, lane] is set for every factor of the wanted panels, scratch.scale to the Student scale.
     """
     normals = fill_normals_single if precision == "single" else fill_normals
     real = real_of(precision)
     nothing, tile = real(0.0), TILE_BYTES // np.dtype(real).itemsize
 
     @njit(nogil=True, error_model="numpy")
-    def draw_panel(
-        returns: Any, panel: int, first: Any, draws: Any, scratch: Any, k0: Any, k1: Any
-    ) -> None:
-        words, common, start = scratch.words, scratch.common, panel * PANEL
-        for row in range(start, start + PANEL, _QUAD):
-            if draws.own:
-                fill_words(words, first, np.uint64(row // _QUAD), IDIOSYNCRATIC, k0, k1)
-                normals(returns, row, words, draws.idiosyncratic)
-            else:
-                for own in range(row, row + _QUAD):
-                    _clear(returns, own, nothing)
-        for lane in range(0, BLOCK, tile):
-            add_product_tile(returns, start, draws.panels, panel, draws.columns[panel], common, lane)
-        if draws.moved:
-            for row in range(start, start + PANEL):
-                _scale_and_shift(returns, row, scratch.scale, draws.drift[row])
-
-    return draw_panel
-
-
-@cache
-def block_draws(precision: Precision) -> Any:
-    """The compiled function (returns, first scenario, draws, scratch, k0, k1) that draws one block.
-
-    returns[factor, lane] is set for every factor of the wanted panels, scratch.scale to the Student scale.
-    """
-    draw_common, draw_panel = common_draws(precision), panel_draws(precision)
-
-    @njit(nogil=True, error_model="numpy")
     def draw(returns: Any, first: Any, draws: Any, scratch: Any, k0: Any, k1: Any) -> None:
-        draw_common(first, draws, scratch, k0, k1)
+        words, common, scale = scratch.words, scratch.common, scratch.scale
+        deviations, drift, panels, columns = draws.idiosyncratic, draws.drift, draws.panels, draws.columns
+        for k in range(0, common.shape[0], _QUAD):
+            fill_words(words, first, np.uint64(k // _QUAD), FACTORS, k0, k1)
+            normals(common, k, words, draws.ones)
+        fill_student_scale(scratch.chi, words, first, draws.degrees_of_freedom // 2, k0, k1)
+        for lane in range(BLOCK):
+            scale[lane] = scratch.chi[lane]
         for panel in draws.wanted:
-            draw_panel(returns, panel, first, draws, scratch, k0, k1)
+            start = panel * PANEL
+            for row in range(start, start + PANEL, _QUAD):
+                if draws.own:
+                    fill_words(words, first, np.uint64(row // _QUAD), IDIOSYNCRATIC, k0, k1)
+                    normals(returns, row, words, deviations)
+                else:
+                    for own in range(row, row + _QUAD):
+                        _clear(returns, own, nothing)
+            for lane in range(0, BLOCK, tile):
+                add_product_tile(returns, start, panels, panel, columns[panel], common, lane)
+            if draws.moved:
+                for row in range(start, start + PANEL):
+                    _scale_and_shift(returns, row, scale, drift[row])
 
     return draw

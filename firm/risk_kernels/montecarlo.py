@@ -16,11 +16,10 @@ import numpy as np
 from numba import njit
 
 from firm.risk_kernels.contracts import Contracts, FactorLaw, Ladders, Matrix, Vector, linear_contracts
-from firm.risk_kernels.factors import block_draws, common_draws, draw_scratch, draws_of, panel_draws
+from firm.risk_kernels.factors import block_draws, draw_scratch, draws_of
 from firm.risk_kernels.normals import BLOCK, lanes
 from firm.risk_kernels.philox import key_words
-from firm.risk_kernels.product import PANEL
-from firm.risk_kernels.revalue import block_revaluation, grown_revaluation, growth_loop, revalue_scratch
+from firm.risk_kernels.revalue import block_revaluation, revalue_scratch
 from firm.risk_kernels.terms import Precision, real_of, terms_of
 
 __all__ = [
@@ -250,12 +249,8 @@ def _revalued(
 
 @cache
 def _simulation(precision: Precision) -> Any:
-    """The kernel in machine code, made once a process at the first call (`warm_up`).
-
-    Factors grow as soon as their panel is drawn, while it is in the first-level cache.
-    """
-    draw_common, draw_panel = common_draws(precision), panel_draws(precision)
-    grow, revalue = growth_loop(precision), grown_revaluation(precision)
+    """The kernel in machine code, made once a process at the first call (`warm_up`)."""
+    draw, revalue = block_draws(precision), block_revaluation(precision)
 
     @njit(nogil=True, error_model="numpy")
     def simulate(
@@ -270,14 +265,8 @@ def _simulation(precision: Precision) -> Any:
         k0: Any,
         k1: Any,
     ) -> None:
-        growth = scratch.growth
         for block in range(total.shape[0]):
-            first = np.uint64((first_block + block) * BLOCK)
-            draw_common(first, draws, drawing, k0, k1)
-            for panel in draws.wanted:
-                draw_panel(returns, panel, first, draws, drawing, k0, k1)
-                for f in range(panel * PANEL, panel * PANEL + PANEL):
-                    grow(growth, returns, f)
+            draw(returns, np.uint64((first_block + block) * BLOCK), draws, drawing, k0, k1)
             revalue(total, columns, block, returns, scratch, terms)
 
     return simulate

@@ -159,15 +159,15 @@ def revalue_scratch(factors: int, precision: Precision) -> Scratch:
 
 
 @cache
-def growth_loop(precision: Precision) -> Any:
-    """The compiled function (growth, returns, f): growth[f, lane] <- exp(returns[f, lane]) - 1."""
-    return _growth_loop(expm1_single if precision == "single" else expm1)
+def block_revaluation(precision: Precision) -> Any:
+    """The compiled function (total, columns, block, returns, scratch, terms) that revalues one block.
 
-
-@cache
-def grown_revaluation(precision: Precision) -> Any:
-    """`block_revaluation` for a scratch whose growth is there already."""
-    european = _european_loop(_both_below_single if precision == "single" else _both_below)
+    total[block, lane] is set to the sum over contracts, in their order, of quantity times P&L;
+    columns[contract, block, lane] to the P&L of one unit, where `columns` has that block.
+    """
+    single = precision == "single"
+    grow = _growth_loop(expm1_single if single else expm1)
+    european = _european_loop(_both_below_single if single else _both_below)
 
     @njit(nogil=True, error_model="numpy")
     def revalue(totals: Any, columns: Any, block: int, x: Any, scratch: Any, terms: Any) -> None:
@@ -175,6 +175,8 @@ def grown_revaluation(precision: Precision) -> Any:
         kind, n, quantities, factor = terms.kind, terms.numbers, terms.quantities, terms.factor
         coefficients, ladder, four = terms.coefficients, terms.ladder, terms.four
         total[:] = 0.0
+        for f in terms.factors:
+            grow(growth, x, f)
         kept = block < columns.shape[1]
         i = 0
         while i < len(kind):
@@ -195,24 +197,5 @@ def grown_revaluation(precision: Precision) -> Any:
                 _keep_column(columns, i, block, value)
             i += 1
         _keep_total(totals, block, total)
-
-    return revalue
-
-
-@cache
-def block_revaluation(precision: Precision) -> Any:
-    """The compiled function (total, columns, block, returns, scratch, terms) that revalues one block.
-
-    total[block, lane] is set to the sum over contracts, in their order, of quantity times P&L;
-    columns[contract, block, lane] to the P&L of one unit, where `columns` has that block.
-    """
-    grow, revalue_grown = growth_loop(precision), grown_revaluation(precision)
-
-    @njit(nogil=True, error_model="numpy")
-    def revalue(totals: Any, columns: Any, block: int, x: Any, scratch: Any, terms: Any) -> None:
-        growth = scratch.growth
-        for f in terms.factors:
-            grow(growth, x, f)
-        revalue_grown(totals, columns, block, x, scratch, terms)
 
     return revalue

@@ -1,4 +1,4 @@
-"""The candidate's agents: they follow the live firm's state, decide anew at each decision, and send nothing."""
+"""The candidate's agents: they follow the live firm's state, decide anew at each decision, send nothing."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence

@@ -37,21 +37,23 @@ class Child:
 class Order:
     """A proposal and its fate: `cleared`, or the control that refused it (`risk: <limit>`).
 
-    `quantity` is signed; `value` is its size at the reference price, account currency. `sent` is what left
-    for the broker in the same cycle, or would have.
+    `quantity` is signed; `value` is its size at the reference price, account currency. `bounds` are the
+    prices its children must keep, None if it was not cleared. `sent` is what left for the broker in the same
+    cycle, or would have, and `gates` are those that refused a child then.
     """
 
     symbol: str
     quantity: Decimal
     value: Decimal
     fate: str
+    bounds: tuple[Decimal, Decimal] | None
     sent: tuple[Child, ...]
-    refused_later: tuple[str, ...]
+    gates: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Said:
-    """What one firm said in one decision. `monte_carlo_var` is of the book before the orders, None unmeasured."""
+    """What one firm said in one decision. `monte_carlo_var` is of the book before its orders, or None."""
 
     orders: dict[int, Order]
     monte_carlo_var: float | None
@@ -84,8 +86,8 @@ class Decision:
 
 
 ONLY_LIVE, ONLY_CANDIDATE = "only live", "only candidate"
-QUANTITY, FATE, SENT = "quantity", "fate", "sent"
-KINDS: Final = (ONLY_LIVE, ONLY_CANDIDATE, QUANTITY, FATE, SENT)
+QUANTITY, FATE, BOUNDS, SENT = "quantity", "fate", "bounds", "sent"
+KINDS: Final = (ONLY_LIVE, ONLY_CANDIDATE, QUANTITY, FATE, BOUNDS, SENT)
 
 
 def compared(
@@ -120,7 +122,8 @@ def _words(records: Sequence[Record]) -> list[tuple[str, int, bytes]]:
     return [
         (record.author, record.kind, record.payload)
         for record in records
-        if record.origin == Origin.DERIVED and (record.author != "execution" or _of_this(record, records[0].seq))
+        if record.origin == Origin.DERIVED
+        and (record.author != "execution" or _of_this(record, records[0].seq))
     ]
 
 
@@ -136,6 +139,7 @@ def said(records: Sequence[Record], instruments: Sequence[Instrument]) -> Said:
     """One firm's part, read off the records of one decision cycle."""
     proposals: dict[int, OrderProposed] = {}
     fates: dict[int, str] = {}
+    bounds: dict[int, tuple[Decimal, Decimal]] = {}
     sent: dict[int, list[Child]] = {}
     refused: dict[int, list[str]] = {}
     var: float | None = None
@@ -150,8 +154,8 @@ def said(records: Sequence[Record], instruments: Sequence[Instrument]) -> Said:
                 fates[seq] = f"compliance: {rule}"
             case OrderApproved(order_seq=seq):
                 fates[seq] = NOT_ANSWERED
-            case OrderCleared(order_seq=seq):
-                fates[seq] = CLEARED
+            case OrderCleared(order_seq=seq, order=cleared):
+                fates[seq], bounds[seq] = CLEARED, (cleared.price_low, cleared.price_high)
             case OrderSubmitted(order_seq=seq, child=child):
                 quantity = child.side.sign * child.quantity
                 sent.setdefault(seq, []).append(Child(quantity, str(child.order_type), child.limit_price))
@@ -173,8 +177,9 @@ def said(records: Sequence[Record], instruments: Sequence[Instrument]) -> Said:
             quantity=order.side.sign * order.quantity,
             value=order.quantity * order.reference_price * instrument.multiplier,
             fate=fates.get(seq, NOT_ANSWERED),
+            bounds=bounds.get(seq),
             sent=tuple(sent.get(seq, ())),
-            refused_later=tuple(refused.get(seq, ())),
+            gates=tuple(refused.get(seq, ())),
         )
     return Said(orders, var, halt, aborted)
 
@@ -190,14 +195,12 @@ def _difference(
 
 def _kind(live: Order | None, candidate: Order | None) -> str | None:
     """The first thing, on an order's way, in which the two are not the same."""
-    if candidate is None:
-        return ONLY_LIVE
-    if live is None:
-        return ONLY_CANDIDATE
-    if live.quantity != candidate.quantity:
-        return QUANTITY
-    if live.fate != candidate.fate:
-        return FATE
-    if (live.sent, live.refused_later) != (candidate.sent, candidate.refused_later):
-        return SENT
-    return None
+    if live is None or candidate is None:
+        return ONLY_CANDIDATE if live is None else ONLY_LIVE
+    ways = {
+        QUANTITY: live.quantity == candidate.quantity,
+        FATE: live.fate == candidate.fate,
+        BOUNDS: live.bounds == candidate.bounds,
+        SENT: (live.sent, live.gates) == (candidate.sent, candidate.gates),
+    }
+    return next((kind for kind, same in ways.items() if not same), None)

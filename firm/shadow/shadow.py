@@ -1,4 +1,4 @@
-"""Lives the live firm's log cycle by cycle, and at each decision lets the candidate decide from that state."""
+"""Lives the live firm's log cycle by cycle; at each decision the candidate decides from the same state."""
 
 import copy
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class _NoHistory:
 
 
 class Shadow:
-    """Two configurations, one log. It is given records and returns comparisons: there is nothing to send with.
+    """Two configurations, one log. It takes records and returns comparisons: there is nothing to send with.
 
     At each decision the candidate sees the live firm's market, positions, cash, open orders, halts and
     breaks; it decides; the comparison is kept; and everything its orders would have led to is forgotten. Its
@@ -61,7 +61,8 @@ class Shadow:
         self._history: LogReader = _NoHistory()
         self._cycle = Cycle(self._live_rules, self._following, self._history)
         self._cycle.rebuild([first])
-        self.compared_to = first.seq
+        self._halted_alone: str | None = None
+        self.first_seq = first.seq
 
     def compare(self, cycle: Sequence[Record]) -> tuple[Decision, list[Record]] | None:
         """The candidate's decision beside the recorded one, and all its words; None if it is no decision.
@@ -98,7 +99,7 @@ class Shadow:
         return found[0]
 
     def _own_cycle(self) -> Cycle:
-        """The bus's state as of now, in the candidate's hands: its rules and its crew in place of the live."""
+        """The bus's state as of now, in the candidate's hands: its rules and its crew instead of the live."""
         exchanged = {
             id(self._live_rules): self._rules,
             id(self._following): self._candidate,

@@ -1,4 +1,4 @@
-"""What a case of a control is, and the tales that trip one: the broker, the operator and the CIO misbehave."""
+"""What a case of a control is, and the tales that trip one: the broker or the CIO misbehaves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -37,7 +37,9 @@ def test_a_reducing_order_passes_a_limit_that_the_market_has_broken_and_an_addin
     approved = {event.order_seq for event in whole_firm.events(log, OrderApproved)}
     refused = {event.order_seq: event for event in whole_firm.events(log, RiskRefused)}
     reducing = {
-        seq for seq, proposal in second.items() if only_reduces(proposal, mark.quantities[proposal.order.instrument])
+        seq
+        for seq, proposal in second.items()
+        if only_reduces(proposal, mark.quantities[proposal.order.instrument])
     }
 
     assert approved >= set(first), "on the first day nothing is broken"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ib_async import IB, LimitOrder, MarketOrder, Stock, Trade
+from ib_async import IB, LimitOrder, MarketOrder, Option, Order, ScannerSubscription, Stock, Trade
 
 from firm.errors import GatewayUnavailable
 from firm.gateway_sim.codec.framing import Deframer, fields_of, frame
@@ -110,6 +110,40 @@ def test_ib_async_trades(running: GatewayProcess):
         assert completed[0].order.filledQuantity == 6000
         summary = {v.tag: v.value for v in await ib.accountSummaryAsync() if v.currency in {"", "USD"}}
         assert float(summary["TotalCashValue"]) == pytest.approx(float(running.status()["cash"]), abs=0.01)
+        assert running.status()["unknown_requests"] == {}
+        ib.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_ib_async_brackets_trails_and_reads_the_reference_data(running: GatewayProcess):
+    async def scenario() -> None:
+        ib = await connected(running)
+        (contract,) = await ib.qualifyContractsAsync(AAPL)
+        depth = ib.reqMktDepth(contract)
+        await stepped(running, ib)
+        ask = depth.domAsks[0].price
+        parent, profit, loss = ib.bracketOrder("BUY", 10, ask, round(ask * 1.2, 2), round(ask * 0.8, 2))
+        trades = [ib.placeOrder(contract, order) for order in (parent, profit, loss)]
+        await until(ib, lambda: trades[0].orderStatus.status == "Filled")
+        await until(ib, lambda: trades[1].orderStatus.status == "Submitted")
+        trail = ib.placeOrder(contract, Order(action="SELL", totalQuantity=10, orderType="TRAIL", auxPrice=3))
+        await until(ib, lambda: trail.orderStatus.status == "PreSubmitted")
+        chains = await ib.reqSecDefOptParamsAsync("AAPL", "", "STK", contract.conId)
+        option = Option("AAPL", chains[0].expirations[0], chains[0].strikes[0], "C", "SMART")
+        (option,) = await ib.qualifyContractsAsync(option)
+        ticker = ib.reqMktData(option)
+        ticks = await ib.reqHistoricalTicksAsync(contract, "20200101-00:00:00", "", 5, "BID_ASK", useRth=True)
+        await stepped(running, ib)
+        scan = await ib.reqScannerDataAsync(ScannerSubscription(instrument="STK", locationCode="STK.US"))
+
+        assert trades[2].orderStatus.whyHeld == "trigger"
+        assert [chain.exchange for chain in chains] == ["SMART", "CBOE", "ISE"]
+        assert option.localSymbol.startswith("AAPL")
+        assert ticker.modelGreeks.delta > 0.9
+        assert [tick.priceAsk for tick in ticks] == [ask]
+        assert len(scan) == 0
+        assert [p.code for p in await ib.reqNewsProvidersAsync()] == ["SIM"]
         assert running.status()["unknown_requests"] == {}
         ib.disconnect()
 

@@ -49,6 +49,10 @@ def test_every_figure_of_the_run_is_there_and_says_what_the_summary_says():
     assert found["firm_gross_exposure_usd", ()] == summary.gross_exposure
     assert found["firm_var_usd", (("method", "monte_carlo"),)] == said["var_99"]
     assert found["firm_var_usd", (("method", "historical"),)] == said["var"]["historical"]
+    assert found["firm_es_usd", (("method", "monte_carlo"),)] == said["es_975"]
+    assert found["firm_worst_stress_loss_usd", ()] == said["stress"][0]["loss"]
+    assert found["firm_average_correlation_ratio", ()] == said["correlation"]["average"] == 0.4
+    assert found["firm_limits_without_input", ()] == 0
     assert found["firm_drawdown_ratio", ()] == summary.drawdown
     assert found["firm_barrier_missing_total", ()] == said["barrier_missing"]
     assert found["firm_cycle_age_seconds", ()] == 0.25
@@ -70,10 +74,19 @@ def test_what_is_not_known_is_left_out():
     names = {name for name, _ in samples(nothing)}
 
     assert "firm_equity_usd" not in names
+    for name in ("worst_stress_loss_usd", "average_correlation_ratio", "limits_without_input", "es_usd"):
+        assert f"firm_{name}" not in names
     assert "firm_cycle_age_seconds" not in names
     assert "firm_cycle_seconds_count" not in names
     assert samples(nothing)["firm_log_entries_total", ()] == 0
     assert samples(nothing)["firm_broker_connected", ()] == 0
+
+
+def test_a_zero_is_never_minus_zero():
+    snapshot, _ = snapshot_of_a_year()
+    figures = replace(snapshot.figures, var_by_method={"historical": -0.0}, worst_stress_loss=-0.0)
+
+    assert b"-0.0" not in exposition(replace(snapshot, figures=figures))
 
 
 def test_the_latency_histogram_is_cumulative():

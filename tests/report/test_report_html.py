@@ -120,7 +120,7 @@ def test_the_figures_of_the_summary_are_in_the_report():
         f"${said['final_equity']:,.0f}",
         f"{said['max_drawdown'] * 100:.2f} %",
         f"${said['var_99']:,.0f}",
-        f"${said['es_99']:,.0f}",
+        f"${said['es_975']:,.0f}",
         f"{said['orders_proposed']:,}",
         f"{said['fills_buy']:,} buys, {said['fills_sell']:,} sells",
         "20.0 ms",
@@ -178,7 +178,7 @@ def test_a_run_without_orders_says_so():
     for words in ("No order was proposed.", "Nothing was refused.", "No position was ever held."):
         assert words in page
     assert "The book was never marked" in report(nothing_happened())
-    assert "VaR was never measured" in report(nothing_happened())
+    assert "Risk was never measured" in report(nothing_happened())
 
 
 def test_a_curve_lies_inside_its_axes_and_its_ends_where_they_belong():

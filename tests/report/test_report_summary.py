@@ -5,15 +5,17 @@ from math import isclose
 import pytest
 import risk_figures
 from market_days import CASH, DAY, FIRST_CLOSE, SYMBOLS, Logbook, year
+from msgspec import structs
 
 from firm.domain.order import OrderType, Side, TimeInForce
 from firm.events import CODEC, Record
 from firm.events import orders as o
-from firm.events.risk import BookMarked, RiskMeasured
+from firm.events.risk import BookMarked, RiskMeasured, RiskRunCompleted
 from firm.events.system import CycleKind, RunStarted
-from firm.report.book import POINTS_MAX, kupiec_p_value
+from firm.report.book import POINTS_MAX
 from firm.report.ledger import KEPT
 from firm.report.summary import Summary, percentiles
+from firm.risk.backtests import kupiec
 
 HEAD = bytes(range(32))
 
@@ -97,8 +99,8 @@ def test_money_is_a_number_and_an_exact_string_of_the_last_mark():
     assert Decimal(said["commissions_exact"]) == last.commissions
     held = {SYMBOLS[i]: float(q) for i, q in enumerate(last.quantities) if q}
     assert said["positions"] == held == said["positions_broker"]
-    assert said["var_99"] < said["es_99"]
-    assert said["var_confidence"] == 0.99
+    assert said["var_99"] < said["es_975"]
+    assert (said["var_confidence"], said["es_confidence"], said["es_99"]) == (0.99, 0.975, None)
 
 
 def test_what_was_never_said_is_none_and_not_zero():
@@ -106,8 +108,11 @@ def test_what_was_never_said_is_none_and_not_zero():
     log.open()
     said = fold(log.records).as_dict(HEAD)
 
-    for name in ("final_equity", "final_equity_exact", "var_99", "es_99", "max_drawdown", "tick_to_order_ms"):
+    for name in ("final_equity", "final_equity_exact", "max_drawdown", "tick_to_order_ms"):
         assert said[name] is None
+    for name in ("var_99", "es_975", "es", "stress", "greeks", "stressed_var", "limits_unknown"):
+        assert said[name] is None
+    assert said["correlation"] == {"average": None, "regime": None}
     assert said["positions_broker"] == {}
     assert said["var_backtest"] == {}
     assert Summary().as_dict(HEAD)["positions_broker"] is None
@@ -125,6 +130,55 @@ def test_var_at_another_confidence_is_not_called_var_99():
 
     assert summary.confidence == 0.95
     assert summary.as_dict(HEAD)["var_99"] is None
+
+
+def test_es_at_another_confidence_is_not_called_es_975():
+    log = decisions((mark("1000", "10", "50"), structs.replace(measured(20.0), es_confidence=0.99)))
+    log.say(RiskRunCompleted(1, 960, 60.0, 80.0, 99.0, ()), "risk")
+    said = fold(log.records).as_dict(HEAD)
+
+    assert (said["es_confidence"], said["es_975"], said["es_99"]) == (0.99, None, 80.0)
+    assert said["es_by_method"] == {"historical": 20.0, "parametric": 40.0, "monte_carlo": 80.0}
+
+
+def test_stress_losses_are_told_worst_first_and_a_zero_has_no_sign():
+    log = decisions((mark("1000", "10", "50"), structs.replace(measured(20.0), delta=-0.0)))
+    stress = (("calm", -5.0), ("crash", 70.0), ("nothing", -0.0), ("dip", 7.0))
+    log.say(RiskRunCompleted(1, 960, -0.0, 80.0, 99.0, stress), "risk")
+    summary = fold(log.records)
+    said = summary.as_dict(HEAD)
+
+    assert [row["scenario"] for row in said["stress"]] == ["crash", "dip", "nothing", "calm"]
+    assert summary.worst_stress_loss == 70.0
+    assert "-0.0" not in json.dumps(said)
+
+
+def test_a_correlation_that_was_not_measured_is_none_and_not_zero():
+    unknown = structs.replace(measured(1.0), average_correlation=0.0, regime="too few windows")
+    log = decisions((mark("1000", "10", "50"), unknown))
+    said = fold(log.records).as_dict(HEAD)
+
+    assert said["correlation"] == {"average": None, "regime": "too few windows"}
+
+
+def test_the_daily_record_tells_zone_and_tests_and_counts_a_day_without_forecast_as_unknown():
+    days = [(mark("1000", "10", "50"), measured(20.0)), (mark("990", "10", "47"), None)]
+    days += [(mark("980", "10", "46"), measured(20.0)), (mark("970", "10", "46"), measured(20.0))]
+    record = fold(decisions(*days).records).as_dict(HEAD)["var_backtest"]["historical"]["record"]
+
+    assert (record["days"], record["unknown"], record["exceptions"]) == (2, 1, 1)
+    assert record["basel_zone"] == "red"  # P(at most 1 of 2) is 99.99 %
+    assert record["kupiec_p_value"] == pytest.approx(kupiec(2, 1, 0.99).p_value)
+    assert record["acerbi_szekely"] is None  # VaR at 99 %, ES at 97.5 %: two levels
+
+
+def test_the_normal_method_has_var_at_the_level_of_es_by_its_quantiles():
+    log = decisions((mark("1000", "10", "50"), measured(20.0)), (mark("900", "10", "40"), None))
+    found = fold(log.records).as_dict(HEAD)["var_backtest"]["parametric"]["record"]["acerbi_szekely"]
+
+    assert found["days"] == 1
+    assert found["z1"] == pytest.approx(1 - 100 / 40)  # a loss of 100, ES 40
+    assert found["z2"] == pytest.approx(1 - 100 / 40 / 0.025)
 
 
 def test_drawdown_is_measured_from_the_highest_equity_before():
@@ -173,17 +227,6 @@ def test_a_longer_horizon_is_compared_that_many_decisions_later():
         summary.book.horizon = 2
 
     assert [point.actual for point in summary.book.points] == [-30.0, -15.0]
-
-
-@pytest.mark.parametrize(
-    ("days", "exceptions", "ratio"), [(250, 7, 5.4971), (250, 0, 5.0252), (100, 1, 0.0), (20, 20, 184.2068)]
-)
-def test_kupiecs_test_is_the_likelihood_ratio_on_one_degree_of_freedom(
-    days: int, exceptions: int, ratio: float
-):
-    from scipy.stats import chi2
-
-    assert kupiec_p_value(days, exceptions, 0.01) == pytest.approx(chi2.sf(ratio, 1), rel=1e-3, abs=1e-40)
 
 
 def test_an_order_is_followed_to_its_end():

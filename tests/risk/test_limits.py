@@ -63,8 +63,10 @@ SETTINGS = config.load_settings(
         "risk.max_position_weight=0.15",
         "risk.max_sector_weight=9",
         "risk.stress.max_loss=1",
-        "universe.reference={KO: {sector: Staples, average_daily_volume: 1e6}, ES: "
-         "{sector: Index, average_daily_volume: 1e6}}",
+        (
+            "universe.reference={KO: {sector: Staples, average_daily_volume: 1e6}, "
+            "ES: {sector: Index, average_daily_volume: 1e6}}"
+        ),
     ),
 )
 ACCOUNT = BrokerMargin(100_000.0, 0.0, 0.0, 100_000.0, at=0)
@@ -91,9 +93,9 @@ def moves(size: float) -> MovingBook:
 
 
 UNMAPPED = (
-    "KO (STK) has no loss in the stress scenario 'crash': it follows equity.us, which neither the scenario nor "
-    "a declared parent moves; add equity.us to the scenario, give it a parent in the stress map, or leave the "
-    "scenario out"
+    "KO (STK) has no loss in the stress scenario 'crash': it follows equity.us, which neither the scenario "
+    "nor a declared parent moves; add equity.us to the scenario, give it a parent in the stress map, or "
+    "leave the scenario out"
 )
 
 
