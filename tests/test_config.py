@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import yaml
 
 from firm.config import Settings, load_settings, parse_settings
+from firm.domain.instrument import Instrument
 from firm.errors import ConfigError
+from firm.risk.stress import stress_of
 
 PAPER = Path(__file__).parent.parent / "config" / "paper.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(PAPER.read_text(encoding="utf-8"))
@@ -329,3 +332,39 @@ def test_where_the_firm_is_seated_does_not_change_what_is_logged():
 @pytest.mark.parametrize("path", sorted(PAPER.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_that_is_shipped_is_whole(path: Path):
     assert load_settings(path).system.mode == "paper"
+
+
+@pytest.mark.parametrize("name", ["paper", "intraday", "ib"])
+def test_every_instrument_a_shipped_configuration_knows_is_mapped_in_every_stress_scenario(name: str):
+    settings = load_settings(PAPER.parent / f"{name}.yaml")
+    symbols = settings.universe.reference
+    shares = tuple(
+        Instrument(i, symbol, i, "STK", "SMART", "USD", Decimal(1), Decimal("0.01"), Decimal(1))
+        for i, symbol in enumerate(symbols)
+    )
+
+    stress_of(settings, shares).require_mapped()
+
+
+def test_the_text_of_a_stress_file_becomes_part_of_the_settings_and_so_of_the_log(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("sources: {}\n")
+    (tmp_path / "paper.yaml").write_text(PAPER.read_text())
+
+    settings = load_settings(tmp_path / "paper.yaml", ["risk.stress.file=mine.yaml"])
+
+    assert settings.risk.stress.scenarios == "sources: {}\n"
+    assert json.loads(settings.logged())["risk"]["stress"]["scenarios"] == "sources: {}\n"
+    with pytest.raises(ConfigError, match="risk.stress.file needs stress scenarios in YAML"):
+        load_settings(tmp_path / "paper.yaml", ["risk.stress.file=nowhere.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("risk.correlation.calm_quantile=0.95", "calm_quantile needs to be below crisis_quantile 0.9"),
+        ("cio.weights={momentum: true}", "true and false are not values of these keys"),
+    ],
+)
+def test_values_that_make_no_sense_together_are_refused(override: str, reason: str):
+    with pytest.raises(ConfigError, match=reason):
+        overridden(override)

@@ -22,6 +22,7 @@ from firm.events.system import InstrumentsResolved
 from firm.risk.margin_view import BrokerMargin
 from firm.risk.measures import Measures
 from firm.risk.measuring import Measurer
+from firm.risk.valuation import contracts_at
 from firm.risk_kernels.montecarlo import columns_from_returns
 
 Matrix = NDArray[np.float64]
@@ -75,6 +76,13 @@ class MeasuredBook:
         totals = np.zeros(len(self.instruments))
         np.add.at(totals, self.measures.contracts["factor"], self.quantities * self.measures.deltas)
         return totals
+
+    @cached_property
+    def present(self) -> NDArray[np.void]:
+        """The contracts as they are now; those of `measures` are as they will be at the end of the horizon."""
+        prices = np.array([float(price) for price in self.mark.prices])
+        rate = self.settings.risk.greeks.interest_rate
+        return contracts_at(self.instruments, prices, self.at, 0.0, rate)[0]
 
     @property
     def equity(self) -> float:

@@ -92,8 +92,8 @@ class Trims:
 
 
 def greeks(book: MeasuredBook) -> tuple[GreeksRow, ...]:
-    """By underlying, the largest delta first, then "total"; at the end of the horizon, as the limits do."""
-    found = book_greeks(book.measures.contracts, book.quantities, len(book.instruments))
+    """By underlying, the largest delta first, then "total"; of this moment, as the limits have them."""
+    found = book_greeks(book.present, book.quantities, len(book.instruments))
     used = np.unique(book.measures.contracts["factor"][book.held]).tolist()
     order = sorted(used, key=lambda i: (-abs(found.delta[i]), i))
     rows = [GreeksRow(book.symbol(i), *(float(greek[i]) for greek in found)) for i in order]

@@ -84,6 +84,13 @@ class ChildOrder:
         """Change state by the table."""
         self.state = advance(self.state, to)
 
+    def forget_twins(self) -> bool:
+        """After a complete query: what it has not met of an order with several names is live no more."""
+        unmet = [perm_id for perm_id in self.live_as if perm_id not in self.met]
+        for perm_id in unmet:
+            self.perm_ids[perm_id] = False
+        return bool(unmet)
+
     def accept(self, perm_id: int) -> list[Event]:
         """The broker has it, as `perm_id` (0: it has not said yet); told once, and not after the end."""
         if self.accepted or self.over or not perm_id:

@@ -94,7 +94,8 @@ class Connection:
         while backoff.attempts < SAME_CLIENT_ID_TRIES:
             self.disconnect()
             if await self._connected():
-                self.account = self._ib_account(list(self.ib.managedAccounts()))
+                wanted = self._settings.account or self.account or None  # the same again on a new connection
+                self.account = _account(wanted, list(self.ib.managedAccounts()), self._address)
                 self.ib.wrapper.account = self.account
                 self.ib.client.updateReqId(self._used + 1)
                 return
@@ -281,17 +282,18 @@ class Connection:
                 ib.disconnect()
         return True
 
-    def _ib_account(self, managed: list[str]) -> str:
-        wanted = self._settings.account or self.account or None  # the same again after a reconnection
-        if wanted is None and len(managed) == 1:
-            return managed[0]
-        if wanted in managed:
-            return str(wanted)
-        needed = "one account" if wanted is None else f"account {wanted}"
-        raise GatewayError(
-            f"{needed} was needed at {self._address}, found {', '.join(managed) or 'none'}. Set "
-            "broker.account to one of these."
-        )
+
+def _account(wanted: str | None, managed: Sequence[str], address: str) -> str:
+    """The account to trade: the one wanted, else the only one there is."""
+    if wanted is None and len(managed) == 1:
+        return managed[0]
+    if wanted in managed:
+        return str(wanted)
+    needed = "one account" if wanted is None else f"account {wanted}"
+    raise GatewayError(
+        f"{needed} was needed at {address}, found {', '.join(managed) or 'none'}. Set broker.account to one of "
+        "these."
+    )
 
 
 def contract_of(instrument: Instrument) -> Contract:

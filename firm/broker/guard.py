@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from firm.broker.calendar import SessionCalendar
 from firm.broker.circuit_breaker import CircuitBreaker
+from firm.broker.exposure import reduces
 from firm.broker.gate import Signal
 from firm.broker.ib_session import IbSession
 from firm.broker.liveness import Liveness
@@ -54,7 +55,7 @@ class Guard:
             return f"not sent, the gate is {link.gate.state}: {link.gate.reason}"
         if reason := self.breaker.objection(at):
             return f"not sent, {reason}"
-        if self._session.reduces(child):
+        if reduces(self._session, child):
             return None
         dull = self.liveness.objection(child.instrument)
         changed = self._session.books.contracts.objection(child.instrument)

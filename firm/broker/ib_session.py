@@ -64,32 +64,12 @@ class IbSession:
         self.children.add(order)
         self.children.number(order, order_id)
 
-    def refuse(self, seq: int, child: Child, reason: str) -> list[Event]:
-        """The child is not sent at all."""
+    def refuse(self, seq: int, child: Child, reason: str, *, cancelled: bool = False) -> list[Event]:
+        """The child is not sent at all: it may not be, or (`cancelled`) the firm no longer wants it."""
         order = ChildOrder(seq, child)
-        order.go(OrderState.REJECTED)
+        order.go(OrderState.CANCELED if cancelled else OrderState.REJECTED)
         self.children.add(order)
-        return [BrokerRejected(seq, 0, reason)]
-
-    def withdraw(self, seq: int, child: Child, reason: str) -> list[Event]:
-        """The child is cancelled before it was sent."""
-        order = ChildOrder(seq, child)
-        order.go(OrderState.CANCELED)
-        self.children.add(order)
-        return [OrderCanceled(seq, ZERO, reason)]
-
-    def reduces(self, child: Child) -> bool:
-        """Whether the child, with all that works on its side, can only bring its position nearer to zero."""
-        held = self.positions.booked(child.instrument, self.fills.positions)
-        working = sum(
-            (
-                other.order.quantity - self.fills.filled(other.seq)
-                for other in self.children.live()
-                if (other.order.instrument, other.order.side) == (child.instrument, child.side)
-            ),
-            start=ZERO,
-        )
-        return held * child.side.sign < 0 and working + child.quantity <= abs(held)
+        return [OrderCanceled(seq, ZERO, reason) if cancelled else BrokerRejected(seq, 0, reason)]
 
     def cancel(self, seq: int, reason: str) -> list[CancelOrder]:
         """The firm wants the child cancelled; what to send now, if anything can be sent.
@@ -127,11 +107,6 @@ class IbSession:
         self.children.new_connection()
         self.wanted.forget()
         return self.link.connected()
-
-    def knows(self, instruments: Sequence[Instrument]) -> None:
-        """The universe of the run, in index order."""
-        self.positions.know(instruments)
-        self.books.cash.instruments = instruments
 
     def hear(self, message: Message) -> list[Event]:
         """Take in one message; what it means for the log."""
@@ -195,7 +170,7 @@ class IbSession:
         gone = False
         for child in self.children.working():
             if child.asked and len(child.perm_ids) > 1:
-                gone |= self._forget_twins(child)
+                gone |= child.forget_twins()
             if child.asked and (child.seen or child.seq not in self._under_way):
                 events += verdict.judge(child, self.fills)
                 if child.inactive and not child.over:
@@ -206,13 +181,6 @@ class IbSession:
         absent = any(child.absent for child in self.children.working())
         breaks = self.positions.breaks(self.fills.positions)
         return events, absent or gone or (bool(breaks) and breaks != self.positions.reported)
-
-    def _forget_twins(self, child: ChildOrder) -> bool:
-        """Of an order that was live twice, those that a complete query has not met are live no more."""
-        unmet = [perm_id for perm_id in child.live_as if perm_id not in child.met]
-        for perm_id in unmet:
-            child.perm_ids[perm_id] = False
-        return bool(unmet)
 
     def reconciled(self, cash: Decimal) -> list[Event]:
         """The outcome of the last query."""

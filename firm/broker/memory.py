@@ -91,7 +91,7 @@ def _fold(session: IbSession, record: Record, found: Remembered) -> None:
             children[last_word.child_seq].state = LAST_WORDS[type(last_word)]
         case InstrumentsResolved(instruments=instruments):
             found.instruments = instruments
-            session.knows(instruments)
+            session.books.know(instruments)
         case HistoryLoaded():
             found.history = True
         case BrokerConnected(account=account):

@@ -1,6 +1,6 @@
 """The broker's word against the log: positions, orders, contracts, cash, fees. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from firm.broker.breaks import Break, BreakBook
@@ -8,6 +8,7 @@ from firm.broker.cash import CashBook
 from firm.broker.contracts import ContractBook
 from firm.broker.fills import FillLedger
 from firm.broker.positions import Positions
+from firm.domain.instrument import Instrument
 from firm.events import Event
 from firm.events.broker import BreakClass
 from firm.events.system import Reconciled
@@ -22,6 +23,11 @@ class Reconciliation:
         self.cash = CashBook()
         self.breaks = BreakBook()
         self.contracts = ContractBook()
+
+    def know(self, instruments: Sequence[Instrument]) -> None:
+        """The universe of the run, in index order."""
+        self._positions.know(instruments)
+        self.cash.instruments = instruments
 
     def outcome(self, cash: Decimal, astray: Iterable[Break]) -> list[Event]:
         """After a complete query: breaks that are new or gone, then `Reconciled` with those that stop."""

@@ -111,7 +111,7 @@ def reverse(found: ReverseStresses | Unknown) -> Iterator[RenderableType]:
 
 def greeks(rows: Sequence[GreeksRow]) -> Iterator[RenderableType]:
     """By underlying."""
-    yield title("Greeks by underlying, at the end of the horizon")
+    yield title("Greeks by underlying")
     body = table(
         "Underlying", ">Delta", ">Gamma of 1 %", ">Vega of a point", ">Theta of a day", ">Rho of a point"
     )

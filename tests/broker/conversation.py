@@ -53,7 +53,7 @@ def child(quantity: int = 10, side: Side = Side.BUY, limit: str | None = "100") 
 
 def fresh_session() -> IbSession:
     session = IbSession(RUN, CLIENT, Decimal(1))
-    session.knows((APPLE,))
+    session.books.know((APPLE,))
     session.positions.opening = {}
     session.new_connection()
     session.link.restored()

@@ -22,6 +22,7 @@ from conversation import (
     working,
 )
 
+from firm.broker.exposure import reduces
 from firm.broker.ib_session import IbSession
 from firm.broker.memory import remember
 from firm.domain.order import Side
@@ -125,7 +126,7 @@ def test_an_open_break_and_the_opening_cash_survive_a_restart():
     first = working()
     log = [*query(first, opened(), holding(5)), *first.reconciled(HUNDRED_K)]
     again = IbSession(RUN, CLIENT, Decimal(1))
-    again.knows(first.positions.instruments)
+    again.books.know(first.positions.instruments)
     remember(again, log_of(*log))
     again.positions.opening = {}
 
@@ -138,9 +139,9 @@ def test_only_what_brings_the_position_nearer_to_zero_with_all_that_works_reduce
     session = fresh_session()
     session.positions.opening = {0: Decimal(10)}
 
-    assert session.reduces(child(10, Side.SELL))
-    assert not session.reduces(child(11, Side.SELL))
-    assert not session.reduces(child(1, Side.BUY))
+    assert reduces(session, child(10, Side.SELL))
+    assert not reduces(session, child(11, Side.SELL))
+    assert not reduces(session, child(1, Side.BUY))
     session.submit(SEQ, child(6, Side.SELL), ORDER_ID)
-    assert session.reduces(child(4, Side.SELL))
-    assert not session.reduces(child(5, Side.SELL))
+    assert reduces(session, child(4, Side.SELL))
+    assert not reduces(session, child(5, Side.SELL))
