@@ -16,8 +16,9 @@ setup: $(STAMP) ## create .venv with the pinned packages (done once; again when 
 run: $(STAMP) ## start the firm on the simulated gateway (CONFIG=config/paper.yaml)
 	$(PY) -m firm.launch --config $(CONFIG)
 
-test: $(STAMP) ## run the whole test suite
-	$(PY) -m pytest
+test: $(STAMP) ## run the whole test suite: the fast tests on all cores, then those with Ray and processes
+	$(PY) -m pytest -n auto -m "not ray and not process"
+	$(PY) -m pytest -m "ray or process"
 
 check: static ## style, types, floors and the fast tests (under three minutes)
 	$(PY) -m pytest -n auto -m "not ray and not process"

@@ -26,7 +26,7 @@ from firm.events.scheduled import SessionsLoaded
 from firm.events.system import CycleKind, CycleOpened, InstrumentsResolved, RunStarted
 from firm.local import NoOperator
 from firm.local_broker import LocalBroker
-from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.risk_kernels.fingerprint import array_fingerprint, numeric_fingerprint
 from firm.roster import agent_names, rules
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
@@ -75,7 +75,7 @@ def firm_counts(
     for names in groups(settings):
         hosts |= dict.fromkeys(names, CountedActor(host.remote(names, content), "host calls", counts))
     seats = [
-        CountedActor(seat.remote(content), "seat calls", counts)
+        CountedActor(seat.remote(content, array_fingerprint()), "seat calls", counts)
         for _ in range(settings.cluster.signal_replicas)
     ]
     tape = load_tape(data, 2)

@@ -1,6 +1,6 @@
 """What one order would make of VaR and ES, exactly: the firm's two ways beside NumPy, one thread, in process.
 
-python benchmarks/incremental_var.py [--repeats 200]
+python benchmarks/incremental_var.py [--repeats 200] [--json FILE]
 
 A book of 20 normal instruments in 100,000 and in 1,000,000 scenarios; orders in a 21st of three sizes, as
 fractions of the book's standard deviation. `with_trade` is what the risk agent calls, `way` whether it took
@@ -11,8 +11,11 @@ at 99 % with ES at 97.5 %. Prints a table.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +48,10 @@ def numpy_var_es(base: Vector, column: Vector, quantity: float, confidences: tup
     return VarEs(-float(worst[ranks[0]]), -float(beyond) / masses[1])
 
 
-def lines(scenarios: int, confidences: tuple[float, float], repeats: int) -> list[str]:
+def lines(
+    scenarios: int, confidences: tuple[float, float], repeats: int, rows: list[dict[str, Any]]
+) -> list[str]:
+    """The printed lines; `rows` gets what they say, for the JSON."""
     columns = np.random.default_rng(1).standard_normal((INSTRUMENTS + 2, scenarios))
     held = np.append(np.ones(INSTRUMENTS), (0.0, 0.0))
     book = ScenarioBook([columns], held, *confidences)
@@ -72,6 +78,16 @@ def lines(scenarios: int, confidences: tuple[float, float], repeats: int) -> lis
             lambda _, q=quantity: numpy_var_es(book.pnl, columns[INSTRUMENTS], q, confidences), repeats
         )
         way = "pruned" if book.pruned > pruned else "all   "
+        rows.append(
+            {
+                "name": f"{scenarios:,} scenarios, ES {confidences[1]:.1%}, order of {size} deviations",
+                "value": firm,
+                "unit": "us",
+                "peer": "NumPy",
+                "peer_value": numpy_time,
+                "better": "lower",
+            }
+        )
         answers.append(f"{label}  {size:5.3f}  {firm:10.1f}  {way}  {streamed:10.1f}  {numpy_time:10.1f}")
     applied = median_us(lambda _: book.apply(INSTRUMENTS, 1e-4 * deviation), 20)
     answers.append(
@@ -83,12 +99,16 @@ def lines(scenarios: int, confidences: tuple[float, float], repeats: int) -> lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeats", type=int, default=200)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
     warm_up()
     print("scenarios  figures               size  with_trade  way     streamed       NumPy   (median us)")
     for confidences in ((0.99, 0.99), (0.99, 0.975)):
         for scenarios in (100_000, 1_000_000):
-            print("\n".join(lines(scenarios, confidences, repeats)), flush=True)
+            print("\n".join(lines(scenarios, confidences, options.repeats, rows)), flush=True)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

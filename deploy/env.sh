@@ -8,3 +8,5 @@ x86_64) export OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512
 esac
 # A worker between two risk runs is kept: a fresh one would compile its kernels first.
 export RAY_idle_worker_killing_time_threshold_ms=86400000
+# Ray runs its workers at niceness 15: whatever else runs on the host would come before the firm.
+export RAY_worker_niceness=0

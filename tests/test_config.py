@@ -354,7 +354,7 @@ def test_the_text_of_a_stress_file_becomes_part_of_the_settings_and_so_of_the_lo
 
     assert settings.risk.stress.scenarios == "sources: {}\n"
     assert json.loads(settings.logged())["risk"]["stress"]["scenarios"] == "sources: {}\n"
-    with pytest.raises(ConfigError, match="risk.stress.file needs stress scenarios in YAML"):
+    with pytest.raises(ConfigError, match=r"risk\.stress\.file needs stress scenarios in YAML"):
         load_settings(tmp_path / "paper.yaml", ["risk.stress.file=nowhere.yaml"])
 
 

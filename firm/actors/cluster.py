@@ -12,6 +12,10 @@ KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
 """Workers between two risk runs are kept: a fresh one would compile its kernels first. See deploy/env.sh."""
 
 
+WORKER_NICENESS = 0
+"""Ray's own default is 15: whatever else runs on the machine would come before the firm."""
+
+
 def connect(cluster: Cluster) -> str:
     """Start an embedded Ray, or join the running one; the dashboard's address, or nothing."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if cluster.address is None else "token")
@@ -41,7 +45,10 @@ def connect(cluster: Cluster) -> str:
             dashboard_host="127.0.0.1",
             log_to_driver=False,
             logging_level="ERROR",
-            _system_config={"idle_worker_killing_time_threshold_ms": KEEP_IDLE_WORKERS_MS},
+            _system_config={
+                "idle_worker_killing_time_threshold_ms": KEEP_IDLE_WORKERS_MS,
+                "worker_niceness": WORKER_NICENESS,
+            },
         )
     return str(context.dashboard_url or "")
 

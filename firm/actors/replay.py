@@ -12,7 +12,7 @@ from firm.actors.signal_seat import SignalSeat
 from firm.bus.replay import Replayed, replay
 from firm.config import Settings
 from firm.events.record import LogReader
-from firm.risk_kernels.fingerprint import numeric_fingerprint
+from firm.risk_kernels.fingerprint import array_fingerprint, numeric_fingerprint
 from firm.roster import agent_names, rules
 
 
@@ -23,7 +23,7 @@ def replay_actors(settings: Settings, replicas: int) -> Iterator[tuple[dict[str,
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
     host, seat = ray.remote(Host).options(**options), ray.remote(SignalSeat).options(**options)
     hosts = {name: host.remote([name], content) for name in agent_names()}
-    seats = [seat.remote(content) for _ in range(replicas)]
+    seats = [seat.remote(content, array_fingerprint()) for _ in range(replicas)]
     try:
         yield hosts, seats
     finally:

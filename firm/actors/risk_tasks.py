@@ -33,7 +33,7 @@ def _own_fingerprint() -> str:
 def _measure(
     request: RiskRunRequested, shard: Shard, keep: int, at_least: int, fingerprint: str
 ) -> tuple[Tail, Any]:
-    _require_fingerprint(_own_fingerprint(), fingerprint)
+    require_fingerprint(_own_fingerprint(), fingerprint)
     found = measure(request, shard, keep, at_least)
     return found.tail, found.columns
 
@@ -53,13 +53,13 @@ def _measure_and_stress(
 
 
 def _warm(fingerprint: str, hold_s: float) -> int:
-    _require_fingerprint(_own_fingerprint(), fingerprint)
+    require_fingerprint(_own_fingerprint(), fingerprint)
     time.sleep(hold_s)  # so that the other tasks of this round find this worker taken, and warm another
     return os.getpid()
 
 
-def _require_fingerprint(found: str, needed: str) -> None:
-    """A worker that computes other bits than the run may not compute for it, whenever it joined."""
+def require_fingerprint(found: str, needed: str) -> None:
+    """A process that computes other bits than the run may not compute for it, whenever it joined."""
     if found != needed:
         raise FirmError(
             f"every node of this run needs the numeric fingerprint {needed[:16]}, found {found[:16]}; "

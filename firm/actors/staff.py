@@ -11,6 +11,7 @@ from firm.actors.host import Host
 from firm.actors.plan import RunPlan
 from firm.actors.reader import Reader
 from firm.actors.signal_seat import SignalSeat
+from firm.risk_kernels.fingerprint import array_fingerprint
 from firm.roster import agent_names
 
 
@@ -38,7 +39,7 @@ def create_actors(plan: RunPlan) -> dict[str, Any]:
         seated = [agent for agent in agent_names() if seat_name(agent, plan) == name]
         actors[name] = _actor(Host, name, seated, plan.settings)
     for i in range(cluster.signal_replicas):
-        actors[f"signals-{i}"] = _actor(SignalSeat, f"signals-{i}", plan.settings)
+        actors[f"signals-{i}"] = _actor(SignalSeat, f"signals-{i}", plan.settings, array_fingerprint())
     actors["broker"] = _actor(Broker, "broker", plan)
     actors["bus"] = _actor(EventBus, "bus")
     actors["reader"] = _actor(Reader, "reader", plan)

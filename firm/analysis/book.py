@@ -79,7 +79,7 @@ class MeasuredBook:
 
     @cached_property
     def present(self) -> NDArray[np.void]:
-        """The contracts as they are now; those of `measures` are as they will be at the end of the horizon."""
+        """The contracts as they are now; those of `measures` are as at the end of the horizon."""
         prices = np.array([float(price) for price in self.mark.prices])
         rate = self.settings.risk.greeks.interest_rate
         return contracts_at(self.instruments, prices, self.at, 0.0, rate)[0]

@@ -32,6 +32,7 @@ from firm.risk.var_calculator import (
     sample_moments,
     student_var,
 )
+from firm.risk_kernels.sampler import TailEstimate, tail_estimate
 from firm.risk_kernels.tail import shard_tail
 
 Matrix = NDArray[np.float64]
@@ -59,11 +60,13 @@ class Method:
 class MonteCarlo:
     """How certain the simulated figures are: VaR's own run, and ES's at its own confidence.
 
+    `sampled`: as many scenarios, spent where the losses are, if the sampler found a way it can prove.
     `recorded`: the same VaR and ES as in the log, to the bit; None: the run of the log failed.
     """
 
     var: Convergence
     es: Convergence
+    sampled: TailEstimate | Unknown
     recorded: bool | None
 
 
@@ -91,9 +94,23 @@ def monte_carlo(book: MeasuredBook, simulated: Simulated) -> MonteCarlo | Unknow
         of_var, of_es = at(var.confidence), at(var.es_confidence)
         run = book.completed
         same = None if run is None else (run.var, run.es) == (of_var.var, of_es.es)
-        return MonteCarlo(of_var, of_es, same)
+        return MonteCarlo(of_var, of_es, known(lambda: _sampled(book, simulated)), same)
 
     return known(figures)
+
+
+def _sampled(book: MeasuredBook, simulated: Simulated) -> TailEstimate:
+    var = book.settings.risk.var
+    return tail_estimate(
+        simulated.law,
+        simulated.contracts,
+        simulated.quantities,
+        simulated.blocks,
+        var.confidence,
+        var.es_confidence,
+        book.request.seed,
+        ladders=simulated.ladders,
+    )
 
 
 def _past(book: MeasuredBook) -> Vector:

@@ -291,8 +291,8 @@ def _account(wanted: str | None, managed: Sequence[str], address: str) -> str:
         return str(wanted)
     needed = "one account" if wanted is None else f"account {wanted}"
     raise GatewayError(
-        f"{needed} was needed at {address}, found {', '.join(managed) or 'none'}. Set broker.account to one of "
-        "these."
+        f"{needed} was needed at {address}, found {', '.join(managed) or 'none'}. Set broker.account to one "
+        "of these."
     )
 
 

@@ -16,6 +16,7 @@ from firm.broker.latch import Latch
 from firm.broker.memory import Remembered, remember
 from firm.broker.notebook import Notebook
 from firm.broker.pacer import Pacer
+from firm.broker.post import Post
 from firm.broker.pump import Pump
 from firm.broker.recorder import RecordingIB
 from firm.broker.stopwatch import Stopwatch
@@ -76,9 +77,8 @@ class Desk:
         paced = terms.clock == "wall"
         connection = Connection(terms.broker, pacer, news, notebook, paced=paced, client=self._client)
         stepped, latch = terms.clock == "stepped", Latch(terms.latch)
-        self.pump = pump = Pump(
-            session, connection, latch, pacer, terms.broker, self.stopwatch, stepped=stepped
-        )
+        post = Post(session, connection, latch, pacer, terms.broker, self.stopwatch)
+        self.pump = pump = Pump(post, stepped=stepped)
         self._turns = _turns(terms.clock, pump, control, arrived, f"{run} {terms.broker.client_id}")
         at = await self._turns.begin()
         await connection.connect()
@@ -86,13 +86,13 @@ class Desk:
         instruments = found.instruments
         if not instruments:
             instruments = await resolve(connection, await self._wanted())
-            pump.say([InstrumentsResolved(instruments)])
+            post.say([InstrumentsResolved(instruments)])
         pump.trade(instruments, await self._sessions(at))
         if not found.history:
             bars = (terms.history_bars, terms.bar_size)
-            pump.say([await history(connection, instruments, *bars)])
+            post.say([await history(connection, instruments, *bars)])
         await pump.begin()
-        events, pump.outbox = pump.outbox, []
+        events, post.outbox = post.outbox, []
         return max(at, found.at), events
 
     async def turn(
@@ -115,7 +115,7 @@ class Desk:
         try:
             await self.pump.reconcile()
         except GatewayError as error:
-            self.pump.lost(str(error))
+            self.pump.post.lost(str(error))
         return self.pump.take()
 
     async def close(self) -> None:
@@ -125,7 +125,7 @@ class Desk:
         if self._turns is not None:
             await self._turns.end()
         if self.pump is not None:
-            await self.pump.end()
+            await self.pump.post.end()
             self.pump.connection.disconnect()
 
     async def _wanted(self) -> Sequence[str]:
@@ -143,7 +143,7 @@ class Desk:
 
     async def _last_look(self, pump: Pump) -> None:
         """A kill that nobody has seen yet must not wait for the next session; what it sends must arrive."""
-        if not await pump.look_at_latch():
+        if not await pump.post.look_at_latch():
             return
         try:
             await pump.fence()

@@ -8,6 +8,8 @@ from firm.events.orders import Child
 def reduces(session: IbSession, child: Child) -> bool:
     """Whether the child, with all that already works on its side, stays within what is held the other way."""
     held = session.positions.booked(child.instrument, session.fills.positions)
+    if held * child.side.sign >= 0:
+        return False
     working = sum(
         (
             other.order.quantity - session.fills.filled(other.seq)
@@ -16,4 +18,4 @@ def reduces(session: IbSession, child: Child) -> bool:
         ),
         start=ZERO,
     )
-    return held * child.side.sign < 0 and working + child.quantity <= abs(held)
+    return working + child.quantity <= abs(held)

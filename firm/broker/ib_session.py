@@ -5,7 +5,7 @@ own status, completed orders and executions say so, or when queries find it nowh
 even of an order that was thought to be over: a fill that was on its way wins.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from decimal import Decimal
 from typing import assert_never
 
@@ -31,7 +31,6 @@ from firm.broker.notices import LinkState
 from firm.broker.positions import Positions
 from firm.broker.reconciliation import Reconciliation
 from firm.broker.wants import Wants
-from firm.domain.instrument import Instrument
 from firm.domain.order import OrderState
 from firm.domain.position import ZERO
 from firm.events import Event

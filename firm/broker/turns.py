@@ -48,7 +48,7 @@ class SteppedTurns:
     async def begin(self) -> int:
         """Dial the control port."""
         await self._control.connect()
-        self._at = self._pump.at = int((await self._control.status())["at"])
+        self._at = self._pump.post.at = int((await self._control.status())["at"])
         return self._at
 
     async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
@@ -57,17 +57,17 @@ class SteppedTurns:
         try:
             if not pump.connection.up:
                 await self._reconnect("the gateway has closed the connection")
-            await pump.look_at_latch()
+            await pump.post.look_at_latch()
             if commands:
                 await pump.carry_out(commands)
                 await pump.fence()
-                await pump.answered(self._arrived)
+                await pump.post.answered(self._arrived)
             await pump.answer_wants()
             if until is None or until > self._at:
-                pump.stopwatch.restart()
+                pump.post.stopwatch.restart()
                 close = pump.close_to_reconcile_at
                 self._at, self._done = await self._control.step(_earlier(until, close))
-                pump.at = self._at
+                pump.post.at = self._at
                 await pump.fence()
                 pump.look()
                 await pump.answer_wants()
@@ -82,7 +82,7 @@ class SteppedTurns:
         await self._control.close()
 
     async def _reconnect(self, reason: str) -> None:
-        self._pump.lost(reason)
+        self._pump.post.lost(reason)
         for wait in STEPPED_RETRIES_S:
             try:
                 self._at = max(self._at, await self.begin())
@@ -137,10 +137,10 @@ class LiveTurns:
         wait = PAGE_AT_LEAST_EVERY_S
         if until is not None and self._control is None:
             wait = min(wait, (until - time.time_ns()) / NS_PER_SECOND)
-        if not (pump.outbox or pump.board.has_news):
+        if not pump.has_news:
             self._news.clear()
             await within(self._news, wait)
-        if pump.outbox or pump.board.has_news:
+        if pump.has_news:
             await asyncio.sleep(CONFLATE_S)
         return await self._now()
 
@@ -155,11 +155,11 @@ class LiveTurns:
 
     async def _now(self) -> tuple[int, bool]:
         if self._control is None:
-            self._pump.at = time.time_ns()
-            return self._pump.at, False
+            self._pump.post.at = time.time_ns()
+            return self._pump.post.at, False
         status = await self._control.status()
-        self._pump.at = int(status["at"])
-        return self._pump.at, status["frames_left"] == 0
+        self._pump.post.at = int(status["at"])
+        return self._pump.post.at, status["frames_left"] == 0
 
     async def _keep(self) -> None:
         """Hear what arrives, watch the latch, ask what must be asked, and notice silence."""
@@ -172,10 +172,10 @@ class LiveTurns:
             try:
                 if not self._pump.connection.up:
                     raise GatewayClosed("the gateway has closed the connection")
-                self._pump.drain()
-                self._pump.give_up_waiting()
+                self._pump.post.drain()
+                self._pump.post.give_up_waiting()
                 self._pump.look()
-                await self._pump.look_at_latch()
+                await self._pump.post.look_at_latch()
                 await self._pump.answer_wants()
                 if clock() - heard_at > self._quiet_s:
                     await self._pump.fence(HEARTBEAT_TIMEOUT_S)
@@ -184,11 +184,11 @@ class LiveTurns:
                     self._reconciled_at = clock()
             except GatewayError as error:
                 await self._reconnect(str(error))
-            if self._pump.outbox or self._pump.board.has_news:
+            if self._pump.has_news:
                 self._news.set()
 
     async def _reconnect(self, reason: str) -> None:
-        self._pump.lost(reason)
+        self._pump.post.lost(reason)
         self._news.set()
         backoff = Backoff(LIVE_RETRY_S, LONGEST_WAIT_S, self._seed)
         while True:

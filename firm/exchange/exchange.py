@@ -36,7 +36,7 @@ from firm.exchange.entry import entered, entry_time
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
 from firm.exchange.matching import fill_by_print, note_queue, note_queues, take_touch
-from firm.exchange.orders import AT_CLOSE, AT_OPEN, ExchangeState, OrderTicket, Special, WorkingOrder
+from firm.exchange.orders import AT_OPEN, ExchangeState, OrderTicket, Special, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
     OrderAccepted,
@@ -128,7 +128,7 @@ class Exchange:
         if close is not None and close <= at:
             if self._sessions.is_open(self.at):
                 self._trading.at = close
-                events = self._closing()
+                events = self._trading.close_auction()
             self.book.close()
             self._trading.executed.clear()
         self._trading.at = at
@@ -266,6 +266,7 @@ class Exchange:
             borrowable=dict(self._trading.borrowable),
             income=self.account.income,
             executed=frozenset(self._trading.executed),
+            traded=frozenset(self._table.traded),
         )
 
     def restore(self, state: ExchangeState) -> None:
@@ -282,6 +283,7 @@ class Exchange:
         self._table.next_priority = state.next_priority
         self._trading.borrowable = dict(state.borrowable)
         self._trading.executed = set(state.executed)
+        self._table.traded = set(state.traded)
 
     def _release(self, events: list[ExchangeEvent]) -> set[int]:
         """Let the held orders in that may trade now; the instruments they are for."""
@@ -318,19 +320,12 @@ class Exchange:
         events = self._trading.settle(fill_by_print(orders, instrument, exact, traded, self.book, self.at))
         return events + self._trading.elections(instrument, exact) + self._trading.work()
 
-    def _closing(self) -> list[ExchangeEvent]:
-        orders = [o for o in self._table.orders.values() if o.ticket.special.auction == AT_CLOSE and o.ready]
-        events: list[ExchangeEvent] = []
-        for instrument, side in sorted({(o.ticket.instrument, o.ticket.side) for o in orders}):
-            matches = take_touch(orders, instrument, side, self.book, self.at, closing=True)
-            events += self._trading.settle(matches)
-        self._trading.due.clear()
-        return events
-
     def _objection(self, ticket: OrderTicket, replaced: WorkingOrder | None) -> Objection | None:
         if objection := malformed(ticket, self.instruments, self.tick_rules):
             return objection
-        good_till = ticket.special.good_till
+        good_till, parent = ticket.special.good_till, ticket.special.parent
+        if replaced is None and parent and parent not in self._table.orders.keys() | self._table.traded:
+            return 10006, f"Missing parent order: {parent} is unknown, or ended without a fill"
         enters = entry_time(ticket.special, self.at, self._sessions)
         if enters is None:
             return 201, "no further session is known"

@@ -176,3 +176,4 @@ class ExchangeState(Struct, frozen=True, array_like=True):
     borrowable: dict[int, Decimal]
     income: Decimal = ZERO
     executed: frozenset[int] = frozenset()
+    traded: frozenset[int] = frozenset()

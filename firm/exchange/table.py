@@ -10,11 +10,12 @@ FIRST_PERM_ID = 1_000_000_001
 
 
 class OrderTable:
-    """Orders by `perm_id`, in order of arrival."""
+    """Orders by `perm_id`, in order of arrival; `traded` are those that have left with something filled."""
 
     def __init__(self) -> None:
         self.orders: dict[int, WorkingOrder] = {}
         self.next_perm, self.next_priority = FIRST_PERM_ID, 1
+        self.traded: set[int] = set()
 
     def take_perm(self) -> int:
         """The next permanent id."""
@@ -30,6 +31,8 @@ class OrderTable:
         """The order has left; a match that is going on must not touch it any more."""
         del self.orders[order.perm_id]
         order.gone = True
+        if order.cumulative:
+            self.traded.add(order.perm_id)
 
     def children(self, perm_id: int) -> list[WorkingOrder]:
         """Orders that name this one as their parent, oldest first."""

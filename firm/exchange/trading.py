@@ -13,7 +13,7 @@ from firm.exchange.book import DisplayedBook
 from firm.exchange.conditions import View, all_met
 from firm.exchange.fees import TieredFees
 from firm.exchange.matching import Match, note_queue, take_touch
-from firm.exchange.orders import AT_OPEN, OCA_CANCEL, WorkingOrder
+from firm.exchange.orders import AT_CLOSE, AT_OPEN, OCA_CANCEL, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
     OrderActivated,
@@ -44,6 +44,7 @@ class Trading:
         self.executed: set[int] = set()
         self.due: set[tuple[int, Side]] = set()
         self.view: View | None = None
+        self._closing = False
         self._instruments, self._book, self._account, self._fees = instruments, book, account, fees
 
     # fills
@@ -63,6 +64,18 @@ class Trading:
             self.due.remove((instrument, side))
             orders = list(self.table.orders.values())
             events += self.settle(take_touch(orders, instrument, side, self._book, self.at))
+        return events
+
+    def close_auction(self) -> list[ExchangeEvent]:
+        """Orders for the closing meet the last quote; what this wakes waits for the next session."""
+        orders = [o for o in self.table.orders.values() if o.ticket.special.auction == AT_CLOSE and o.ready]
+        events: list[ExchangeEvent] = []
+        self._closing = True
+        for instrument, side in sorted({(o.ticket.instrument, o.ticket.side) for o in orders}):
+            matches = take_touch(orders, instrument, side, self._book, self.at, closing=True)
+            events += self.settle(matches)
+        self._closing = False
+        self.due.clear()
         return events
 
     def _filled(self, match: Match) -> list[ExchangeEvent]:
@@ -187,7 +200,7 @@ class Trading:
         if not reason:
             self.due.add((order.ticket.instrument, order.ticket.side))
             note_queue(order, self._book, new=True)
-            if not order.elected:
+            if not order.elected and not self._closing:
                 return [self._activated(order), *self.elections(order.ticket.instrument, None)]
         return [self._activated(order)]
 

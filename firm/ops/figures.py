@@ -9,6 +9,22 @@ from typing import Final, Protocol
 LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class Gauged(Protocol):
+    """Figures of the last risk run and measurement; None: not known."""
+
+    @property
+    def worst_stress_loss(self) -> float | None:
+        """The loss in the worst scenario of the last run."""
+
+    @property
+    def average_correlation(self) -> float | None:
+        """Of the last measurement."""
+
+    @property
+    def limits_unknown(self) -> int | None:
+        """How many limits lack an input, by the last measurement."""
+
+
 class Counted(Protocol):
     """What must be counted for the metrics; `firm.report.summary.Summary` counts it all."""
 
@@ -65,16 +81,8 @@ class Counted(Protocol):
         """The last ES by method."""
 
     @property
-    def worst_stress_loss(self) -> float | None:
-        """The loss in the worst scenario of the last run."""
-
-    @property
-    def average_correlation(self) -> float | None:
-        """Of the last measurement."""
-
-    @property
-    def limits_unknown(self) -> int | None:
-        """How many limits lack an input, by the last measurement."""
+    def book(self) -> Gauged:
+        """What else is known of the risk of the book."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +149,8 @@ class Figures:
             counted.drawdown,
             dict(counted.var_by_method),
             dict(counted.es_by_method),
-            counted.worst_stress_loss,
-            counted.average_correlation,
-            counted.limits_unknown,
+            counted.book.worst_stress_loss,
+            counted.book.average_correlation,
+            counted.book.limits_unknown,
             latencies,
         )

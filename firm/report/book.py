@@ -10,6 +10,7 @@ from firm.analysis.daily import METHODS, DailyRecord, Judged, judged, static_pnl
 from firm.events import Entry
 from firm.events.risk import BookMarked, RiskMeasured, RiskRunCompleted, RiskRunFailed
 from firm.risk.backtests import kupiec
+from firm.risk.correlation_stress import Regime
 
 POINTS_MAX: Final = 8_192
 """Marks kept for the charts; beyond it every other one is dropped. Extremes and counts are of all."""
@@ -98,6 +99,25 @@ class BookSeries:
     def confidence(self) -> float | None:
         """The level VaR is measured at, None before the first measurement."""
         return self.measured.confidence if self.measured else None
+
+    @property
+    def worst_stress_loss(self) -> float | None:
+        """The loss in the worst scenario of the last run, positive = loss; None before the first."""
+        run = self.risk_run
+        return max((loss for _, loss in run.stress), default=None) if run else None
+
+    @property
+    def average_correlation(self) -> float | None:
+        """Of the last measurement; None where there was no regime to measure it in."""
+        measured = self.measured
+        if measured is None or measured.regime not in set(Regime):
+            return None
+        return measured.average_correlation
+
+    @property
+    def limits_unknown(self) -> int | None:
+        """How many limits lack an input, by the last measurement; None before the first."""
+        return None if self.measured is None else len(self.measured.unknown)
 
     def note(self, entry: Entry[Any]) -> None:
         """Take in one entry of `KINDS`."""

@@ -107,7 +107,7 @@ def _money(summary: Summary) -> Iterable[tuple[str, str, str, str]]:
     yield f"VaR {level(summary.confidence)}", money(var), _of_equity(var, summary), ""
     es = summary.es_by_method.get("monte_carlo")
     yield f"ES {level(summary.es_confidence)}", money(es), _of_equity(es, summary), ""
-    yield "Worst stress loss", money(summary.worst_stress_loss), _worst(summary), ""
+    yield "Worst stress loss", money(summary.book.worst_stress_loss), _worst(summary), ""
     yield "Realised P&L", signed_money(summary.realized_pnl), "closed parts, before fees", ""
     fees, fills = summary.ledger.commissions, summary.ledger.filled.total()
     yield "Commissions", money(fees, 2), f"{money(fees / fills, 2)} a fill" if fills else "no fill", ""

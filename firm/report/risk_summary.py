@@ -30,10 +30,6 @@ class Measured(Protocol):
     def es_by_method(self) -> Mapping[str, float]:
         """The last ES by method."""
 
-    @property
-    def average_correlation(self) -> float | None:
-        """None where it is not known."""
-
 
 def risk_summary(summary: Measured) -> dict[str, Any]:
     """A figure has its confidence in its name only where it was measured at that confidence."""
@@ -51,7 +47,7 @@ def risk_summary(summary: Measured) -> dict[str, Any]:
         "greeks": None if measured is None else _greeks(measured),
         "stressed_var": None if measured is None else measured.stressed_var,
         "correlation": {
-            "average": summary.average_correlation,
+            "average": summary.book.average_correlation,
             "regime": None if measured is None else measured.regime,
         },
         "limits_unknown": None if measured is None else list(measured.unknown),

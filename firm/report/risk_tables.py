@@ -71,7 +71,7 @@ def _state(summary: Summary) -> str:
     measured = summary.book.measured
     if measured is None:
         return ""
-    average = summary.average_correlation
+    average = summary.book.average_correlation
     rows = (
         ("Delta", money(measured.delta), "a move of all prices by 100 %, were the book linear"),
         ("Gamma", money(measured.gamma), "change of delta for a move of 1 %"),

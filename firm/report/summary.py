@@ -19,7 +19,6 @@ from firm.report.ledger import Ledger
 from firm.report.risk_summary import risk_summary
 from firm.report.story import Story
 from firm.report.times import iso
-from firm.risk.correlation_stress import Regime
 
 
 class Summary:
@@ -138,24 +137,6 @@ class Summary:
             figures = (measured.historical_es, measured.parametric_es, measured.monte_carlo_es)
             es = dict(zip(METHODS, figures, strict=True)) | es
         return es
-
-    @property
-    def worst_stress_loss(self) -> float | None:
-        """The loss in the worst scenario of the last run, positive = loss."""
-        run = self.book.risk_run
-        return max((loss for _, loss in run.stress), default=None) if run else None
-
-    @property
-    def average_correlation(self) -> float | None:
-        """Of the last measurement; None where there was no regime to measure it in."""
-        measured = self.book.measured
-        known = measured is not None and measured.regime in set(Regime)
-        return measured.average_correlation if measured is not None and known else None
-
-    @property
-    def limits_unknown(self) -> int | None:
-        """How many limits lack an input, by the last measurement; None before the first."""
-        return None if self.book.measured is None else len(self.book.measured.unknown)
 
     @property
     def es_confidence(self) -> float | None:

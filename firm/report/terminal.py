@@ -102,6 +102,14 @@ def _certainty(found: MonteCarlo | Unknown) -> Iterator[str]:
         f"{percent(var.level, 0)} interval {money(var.var_low)} to {amount(var.var_high)}; ES {money(es.es)} "
         f"one of {money(es.es_error)}."
     )
+    sampled = found.sampled
+    if isinstance(sampled, Unknown):
+        yield f"Tail sampler: {sampled.unknown}."
+    else:
+        yield (
+            f"Tail sampler ({sampled.method}: {sampled.reason}): VaR {money(sampled.var)}, interval "
+            f"{amount(sampled.low)} to {amount(sampled.high)}; ES {money(sampled.es)}."
+        )
     yield {
         True: "It is the recorded run's figure, computed again to the bit.",
         False: "It is NOT the recorded run's figure: another machine or another version of the kernels.",

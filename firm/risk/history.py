@@ -48,7 +48,9 @@ def return_history(
     """
     tail = ceil(round(1 / (1 - max(settings.confidence, settings.es_confidence)), 6))
     needed = max(settings.min_history_bars, MINIMUM_DAYS, tail, settings.factors + 1)
-    returns = np.diff(np.log(closes[-settings.history_bars - 1 :]), axis=0)
+    window = closes[-settings.history_bars - 1 :]
+    prices = np.where(np.isfinite(window) & (window > 0.0), window, np.nan)
+    returns = np.diff(np.log(prices), axis=0)
     if len(returns) < needed:
         return f"VaR needs {needed} returns, found {len(returns)}"
     known = np.isfinite(returns)

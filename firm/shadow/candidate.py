@@ -95,7 +95,7 @@ class Candidate(LocalCrew):
         for record in said:
             match CODEC.event(record):
                 case OrderApproved(order_seq=order_seq):
-                    pass
+                    self.tell(("risk",), record.seq, record.at, OrderDone(order_seq, ZERO, NEVER_SENT))
                 case _:
                     pass
         for name in self._asked:

@@ -11,6 +11,8 @@ import whole_firm
 from msgspec.structs import replace
 
 from firm.actors.risk_tasks import RiskRun, warm_worker
+from firm.actors.signal_seat import SignalSeat, WindowDelta
+from firm.agents.signals.signal_agent import MarketWindow
 from firm.bus.crew import RiskAsk
 from firm.events import CODEC, Record, encode
 from firm.events.risk import RiskRunCompleted, RiskRunFailed, RiskRunRequested
@@ -98,3 +100,12 @@ def test_a_bounded_cube_is_a_beginning_and_the_rest_is_computed_to_the_same_bits
     assert np.hstack(parts).tobytes() == np.hstack(KeptCubes().columns(request)).tobytes()
     assert not stored[0].flags.writeable  # read where it lies in the object store
     assert not stored[0].flags.owndata
+
+
+def test_a_signal_seat_that_computes_other_bits_answers_nothing_and_says_why():
+    seat = ray.remote(SignalSeat).options(num_cpus=0).remote(CONFIG.model_dump_json(), "0" * 64)
+    window = MarketWindow(("KO",), np.zeros(0, np.int64), np.zeros((0, 1)))
+    delta = WindowDelta(0, window.times, window.closes)
+
+    with pytest.raises(ray.exceptions.RayTaskError, match="needs the numeric fingerprint 0000000000000000"):
+        ray.get(seat.answer.remote([("momentum", ["KO"])], window, delta))

@@ -129,9 +129,7 @@ def test_a_resting_limit_order_is_cancelled_and_the_cancel_is_told_once(
         assert trader.logged(OrderCanceled) == [OrderCanceled(seq, Decimal(0), "no longer wanted")]
 
 
-def test_an_order_and_its_cancel_in_one_batch_are_carried_out_in_order(
-    process: GatewayProcess, tmp_path: Path
-):
+def test_an_order_that_is_cancelled_before_it_was_sent_never_is(process: GatewayProcess, tmp_path: Path):
     with trading(process, tmp_path) as trader:
         trader.open()
         trader.turn()
@@ -139,7 +137,9 @@ def test_an_order_and_its_cancel_in_one_batch_are_carried_out_in_order(
         trader.cancel(seq)
         trader.turn()
 
-        assert trader.of(seq) == ["OrderAccepted", "OrderCanceled"]
+        assert trader.logged(OrderCanceled) == [OrderCanceled(seq, Decimal(0), "no longer wanted")]
+        assert trader.of(seq) == ["OrderCanceled"]
+        assert process.orders() == []
 
 
 def test_a_day_order_expires_at_the_close_of_its_session(process: GatewayProcess, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Whatever the CIO proposes, no sequence of approvals makes a book beyond its VaR and ES limits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -9,9 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 import stage
+from figure_controls import CALL
 from numpy.typing import NDArray
-from stage import Change, twisted
+from stage import Change, StageBroker, twisted
 
+from firm.config import Settings
 from firm.domain.order import Side
 from firm.events import CODEC, Event
 from firm.events.orders import (
@@ -25,6 +28,7 @@ from firm.events.orders import (
     RiskRefused,
 )
 from firm.events.risk import PositionChanged, RiskRunRequested
+from firm.local_broker import LocalBroker
 from firm.risk.cube import Scenarios, Shard
 from firm.risk_kernels.montecarlo import BLOCK
 
@@ -126,10 +130,13 @@ def number(refusal: RiskRefused) -> float:
     return float(refusal.reason.split(" would be ")[1].split(",")[0])
 
 
+@pytest.mark.parametrize("universe", [StageBroker, CALL], ids=["shares", "shares and an option"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_sequence_of_approvals_makes_a_book_beyond_its_limits(seed: int):
+def test_no_sequence_of_approvals_makes_a_book_beyond_its_limits(
+    seed: int, universe: Callable[[Settings], LocalBroker]
+):
     print(f"seed {seed}")
-    log = stage.play(*WIDE, changes={"cio": erratic(seed)})
+    log = stage.play(*WIDE, changes={"cio": erratic(seed)}, story=universe)
     ledger, orders = Ledger(), {}
     cube = np.zeros((0, 0))
     passed = stopped = 0

@@ -194,12 +194,16 @@ def test_a_halt_of_the_candidates_own_is_reported_and_ends_with_the_decision(log
     assert all(each.candidate.orders for each in after)
 
 
-def test_orders_the_candidate_had_approved_are_no_exposure_at_its_next_decision(log: MemoryStore):
-    """With room for hardly more than the live book, leftovers of the candidate would fill it at once."""
-    found = shadowed(log, STAT_ARB, ["cio.max_weight=0.119"])
+def test_orders_the_candidate_had_approved_are_no_exposure_at_its_next_decision():
+    """It wants a full book each day, the live firm a small one: two full books would break the leverage."""
+    live, candidate = ["cio.gross_target=0.2"], ["cio.gross_target=1.2"]
 
-    assert found[0].first == "cio"
-    assert not [o.fate for each in found for o in each.candidate.orders.values() if o.fate.startswith("risk")]
+    found = shadowed(play(*live), live, candidate)
+
+    for each in found:
+        cleared = [order.value for order in each.candidate.orders.values() if order.fate == "cleared"]
+        assert sum(cleared) > 800_000
+        assert len(cleared) == len(each.candidate.orders)
 
 
 def test_a_growing_log_gives_the_same_as_the_finished_one(tmp_path: Path, log: MemoryStore):

@@ -224,6 +224,19 @@ def test_fields_of_a_message_say_something_else(world: TcpGateway, client: TcpCl
     assert "no message" in world.ask("rewrite", message="nonsense", values={})["error"]
 
 
+# 24: history that begins with nothing
+
+
+def test_history_kept_up_to_date_begins_empty_and_then_grows(world: TcpGateway, client: TcpClient):
+    request = {**AAA, "reqId": 8, "barSize": "1 day", "duration": "10 D", "whatToShow": "TRADES"}
+    world.do("rewrite", message="historicalData", values={"bars": []}, times=1)
+    (first,) = client.ask("reqHistoricalData", **request, keepUpToDate=True)
+    world.step()
+
+    assert first[1]["bars"] == []
+    assert [name for name, _ in client.heard()] == ["historicalDataUpdate"]
+
+
 # 11, 12: the link behind the gateway
 
 
@@ -457,7 +470,7 @@ def test_a_partial_fill_and_a_cancel_while_away_are_found_afterwards(world: TcpG
         each.close()
 
 
-# 24: a slow gateway
+# a slow gateway
 
 
 def test_messages_are_late(world: TcpGateway, client: TcpClient):

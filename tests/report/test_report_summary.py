@@ -149,7 +149,7 @@ def test_stress_losses_are_told_worst_first_and_a_zero_has_no_sign():
     said = summary.as_dict(HEAD)
 
     assert [row["scenario"] for row in said["stress"]] == ["crash", "dip", "nothing", "calm"]
-    assert summary.worst_stress_loss == 70.0
+    assert summary.book.worst_stress_loss == 70.0
     assert "-0.0" not in json.dumps(said)
 
 

@@ -1,4 +1,4 @@
-"""The scenario cube is a pure function of the request: whoever computes which part of it, the bits are the same."""
+"""The scenario cube is a pure function of the request: whoever computes which part, the bits are the same."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,8 @@ def test_what_has_no_price_has_no_value(none: float):
 
 
 @pytest.mark.parametrize(
-    ("right", "strike", "price"), [("C", "100", 9.5), ("P", "100", 6.25), ("C", "80", 24.0), ("P", "60", 0.15)]
+    ("right", "strike", "price"),
+    [("C", "100", 9.5), ("P", "100", 6.25), ("C", "80", 24.0), ("P", "60", 0.15)],
 )
 def test_the_implied_volatility_of_an_option_reproduces_its_price(right: str, strike: str, price: float):
     contracts, valued = table(KO, XOM, option(2, 1, strike, right), prices=[60.0, 100.0, price])

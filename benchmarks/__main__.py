@@ -1,0 +1,64 @@
+"""Runs every benchmark and prints one table. See docs/benchmarks.md.
+
+python -m benchmarks [--only NAME ...] [--quick] [--json FILE] [--plots DIR] [--baseline FILE]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.rows import KNOWN
+from benchmarks.suite import content, loaded_rows, run_all, scripts
+from benchmarks.table import NOISE, against, drawing, table
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="run the benchmarks, one table"
+    )
+    options.add_argument("--only", nargs="+", metavar="NAME", choices=scripts(), help="only these scripts")
+    options.add_argument("--quick", action="store_true", help="fewer repeats: a look, not a measurement")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write machine, code, date and rows")
+    options.add_argument("--plots", type=Path, metavar="DIR", help="draw the ratios into DIR/ratios.svg")
+    options.add_argument("--baseline", type=Path, metavar="FILE", help="tell which ratios became worse")
+    options.add_argument("--save-baseline", type=Path, metavar="FILE", help="the same as --json, to keep")
+    options.add_argument("--noise", type=float, default=NOISE, help="changes below this are not told")
+    options.add_argument("--timeout", type=float, default=1800, metavar="S", help="for one script")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0, or 1 if a benchmark failed. A target that is not met is told, and is no failure."""
+    chosen = parser().parse_args(argv)
+    names = chosen.only or [name for name in scripts() if name not in KNOWN or KNOWN[name].part_of is None]
+    before = None if chosen.baseline is None else json.loads(chosen.baseline.read_text(encoding="utf-8"))
+    result = run_all(names, quick=chosen.quick, timeout_s=chosen.timeout, progress=_progress)
+    found = content(result, quick=chosen.quick)
+    machine, code = found["machine"], found["code"]
+    commit = (code["commit"] or "none")[:10] + (" and changes" if code["changed"] else "")
+    told = f"{machine['cpu']}, {machine['cores']} cores; commit {commit}; {found['date']}"
+    print(table(result.rows))
+    print(told + (", quick: a look, not a measurement" if chosen.quick else ""))
+    for file in filter(None, (chosen.json, chosen.save_baseline)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if chosen.plots is not None:
+        chosen.plots.mkdir(parents=True, exist_ok=True)
+        (chosen.plots / "ratios.svg").write_text(drawing(result.rows, told), encoding="utf-8")
+    if before is not None:
+        if before["machine"]["cpu"] != machine["cpu"] or before["quick"] != chosen.quick:
+            print("the baseline is of another kind of machine or run: its ratios are only a hint")
+        print("\n".join(against(result.rows, list(loaded_rows(before)), chosen.noise)))
+    for name, reason in result.failed.items():
+        print(f"FAILED {name}: {reason}")
+    return 1 if result.failed else 0
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
