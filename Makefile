@@ -29,8 +29,8 @@ static: $(STAMP) ## style, types and floors only
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-bench: $(STAMP) ## run every benchmark
-	@set -e; for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(PY) "$$script"; done
+bench: $(STAMP) ## run every benchmark: one table, beside the saved baseline
+	$(PY) -m benchmarks --baseline benchmarks/baseline.json
 
 clean: ## remove .venv and all caches; recorded runs stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

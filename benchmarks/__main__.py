@@ -9,16 +9,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.rows import KNOWN
+from benchmarks.rows import HERE, KNOWN
 from benchmarks.suite import content, loaded_rows, run_all, scripts
 from benchmarks.table import NOISE, against, drawing, table
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(place: Path = HERE) -> argparse.ArgumentParser:
+    """The command line for the scripts in `place`."""
     options = argparse.ArgumentParser(
         prog="python -m benchmarks", description="run the benchmarks, one table"
     )
-    options.add_argument("--only", nargs="+", metavar="NAME", choices=scripts(), help="only these scripts")
+    options.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=scripts(place), help="only these scripts"
+    )
     options.add_argument("--quick", action="store_true", help="fewer repeats: a look, not a measurement")
     options.add_argument("--json", type=Path, metavar="FILE", help="write machine, code, date and rows")
     options.add_argument("--plots", type=Path, metavar="DIR", help="draw the ratios into DIR/ratios.svg")
@@ -29,12 +32,19 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, place: Path = HERE) -> int:
     """0, or 1 if a benchmark failed. A target that is not met is told, and is no failure."""
-    chosen = parser().parse_args(argv)
-    names = chosen.only or [name for name in scripts() if name not in KNOWN or KNOWN[name].part_of is None]
+    options = parser(place)
+    chosen = options.parse_args(argv)
+    if chosen.baseline is not None and not chosen.baseline.is_file():
+        options.error(
+            f"--baseline needs a file of an earlier --save-baseline, found none at {chosen.baseline}"
+        )
+    names = chosen.only or [
+        name for name in scripts(place) if name not in KNOWN or KNOWN[name].part_of is None
+    ]
     before = None if chosen.baseline is None else json.loads(chosen.baseline.read_text(encoding="utf-8"))
-    result = run_all(names, quick=chosen.quick, timeout_s=chosen.timeout, progress=_progress)
+    result = run_all(names, quick=chosen.quick, timeout_s=chosen.timeout, progress=_progress, place=place)
     found = content(result, quick=chosen.quick)
     machine, code = found["machine"], found["code"]
     commit = (code["commit"] or "none")[:10] + (" and changes" if code["changed"] else "")

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,6 +150,15 @@ def _days() -> Callable[[int], None]:
     return lambda at: print(f"\r{datetime.fromtimestamp(at / 1e9, UTC):%Y-%m-%d}", end="", file=sys.stderr)
 
 
+def _shadow(arguments: argparse.Namespace) -> int:
+    from firm.shadow.command import shadow
+
+    told = partial(print, file=sys.stderr)
+    where = (arguments.directory, arguments.config, arguments.set)
+    print(shadow(*where, follow=not arguments.once, told=told, json_file=arguments.json).text, end="")
+    return 0
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from firm.report.write import write_report
     from firm.store.keys import Keys
@@ -264,6 +274,11 @@ def parser() -> argparse.ArgumentParser:
     risk.add_argument(
         "--free-margin", type=_amount, metavar="USD", help="propose trades that free so much margin"
     )
+    shadowed = command("shadow", _shadow, "what another configuration would decide on this log")
+    shadowed.add_argument("--config", type=Path, required=True, metavar="FILE")
+    shadowed.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    shadowed.add_argument("--json", type=Path, default=None, metavar="FILE")
+    shadowed.add_argument("--once", action="store_true", help="do not wait for more of a running firm")
     command("graph", _graph, "who hears and says what, from the type hints", directory=False)
     _operating(command("kill", _kill, "halt trading at once", directory=False), "reason")
     _operating(command("rearm", _rearm, "trade again, as a named person", directory=False), "by", "reason")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.rows import HERE, KNOWN, Known, Row, constant
+from benchmarks.rows import HERE, KNOWN, Row, constant
 from benchmarks.suite import (
     BenchmarkFailed,
     Result,
@@ -30,8 +30,8 @@ GOOD = f"""import argparse, json, pathlib
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", type=pathlib.Path)
-    rows = [{{"name": "hops", "value": 3.0, "unit": "ms", "peer": "bare", "peer_value": 2.0, "better": "lower"}}]
-    parser.parse_args().json.write_text(json.dumps({{"rows": rows}}))
+    row = {{"name": "hops", "value": 3.0, "unit": "ms", "peer": "bare", "peer_value": 2.0, "better": "lower"}}
+    parser.parse_args().json.write_text(json.dumps({{"rows": [row]}}))
 {END}"""
 FAILING = f"def main():\n    raise SystemExit(3)\n{END}"
 SILENT = f"def main():\n    pass\n{END}"
@@ -116,7 +116,7 @@ def test_json_of_another_shape_is_a_failure_that_says_where_to_correct_it():
 
 
 def test_a_script_nobody_knows_shows_its_numbers_without_a_peer(place: Path):
-    text = GOOD.replace('{"rows": rows}', '{"machine": "x86", "p50": {"cancel_ms": 7}, "all": [1, 2]}')
+    text = GOOD.replace('{"rows": [row]}', '{"machine": "x86", "p50": {"cancel_ms": 7}, "all": [1, 2]}')
     (place / "good.py").write_text(text)
 
     assert run_one("good", quick=True, timeout_s=60, place=place) == [Row("good", "p50, cancel_ms", 7.0, "")]
@@ -172,7 +172,10 @@ SHAPES: dict[str, tuple[dict[str, Any], int, dict[str, float]]] = {
         {
             name: {
                 "medians": {
-                    "firm_first_p50_ms": 60.0, "firm_first_p99_ms": 90.0, "bare_p50_ms": 40.0, "bare_p99_ms": 45.0,
+                    "firm_first_p50_ms": 60.0,
+                    "firm_first_p99_ms": 90.0,
+                    "bare_p50_ms": 40.0,
+                    "bare_p99_ms": 45.0,
                 }
             }
             for name in ("separate", "co-seated")
@@ -273,21 +276,13 @@ def test_the_drawing_has_a_bar_for_each_ratio_with_its_words_escaped():
 
 
 def test_the_exit_code_tells_of_a_failure_and_the_files_are_written(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    def one(names: list[str], **options: Any) -> Result:
-        return run_all(["good", "failing"][: len(names)], **options, place=place)
-
-    monkeypatch.setattr("benchmarks.__main__.run_all", one)
     file, kept, plots = tmp_path / "out" / "b.json", tmp_path / "kept.json", tmp_path / "plots"
+    outputs = ["--json", str(file), "--plots", str(plots), "--baseline", str(kept)]
 
-    fine = main(["--only", "options", "--save-baseline", str(kept)])
-    bad = main(
-        [
-            *("--only", "options", "monte_carlo", "--json", str(file)),
-            *("--plots", str(plots), "--baseline", str(kept)),
-        ]
-    )
+    fine = main(["--only", "good", "--save-baseline", str(kept)], place)
+    bad = main(["--only", "good", "failing", *outputs], place)
     printed = capsys.readouterr().out
 
     assert (fine, bad) == (0, 1)
@@ -295,6 +290,15 @@ def test_the_exit_code_tells_of_a_failure_and_the_files_are_written(
     assert "nothing changed in 1 ratios" in printed
     assert json.loads(file.read_text())["failed"].keys() == {"failing"}
     assert (plots / "ratios.svg").read_text().startswith("<svg")
+
+
+def test_a_baseline_that_is_not_there_is_refused_before_anything_runs(
+    place: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit):
+        main(["--only", "good", "--baseline", str(place / "none.json")], place)
+
+    assert "--save-baseline" in capsys.readouterr().err
 
 
 def test_the_command_lists_the_scripts_it_would_run():
@@ -305,7 +309,3 @@ def test_the_command_lists_the_scripts_it_would_run():
 
     assert done.returncode == 2
     assert "tick_to_order" in done.stderr
-
-
-def test_a_known_script_needs_no_rows_of_its_own():
-    assert Known(lambda _: ()).quick == ()

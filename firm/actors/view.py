@@ -120,9 +120,13 @@ def _latency(measured: dict[str, float] | None) -> str:
 def _line(status: dict[str, Any]) -> str:
     day = datetime.fromtimestamp((status["at"] or 0) / NS, UTC).date()
     return (
-        f"{day}  cycle {status['cycles']:,}  equity {status['equity'] or 0:,.0f}  "
+        f"{day}  cycle {status['cycles']:,}  equity {_amount(status['equity'])}  "
         f"orders {status['orders_sent']:,}  fills {status['fills']:,}"
     )
+
+
+def _amount(figure: float | None) -> str:
+    return "not yet known" if figure is None else f"{figure:,.0f}"
 
 
 def _table(status: dict[str, Any]) -> Table:
@@ -136,8 +140,8 @@ def _table(status: dict[str, Any]) -> Table:
         "signals": f"{status['signals']:,}",
         "orders sent": f"{status['orders_sent']:,}",
         "fills": f"{status['fills']:,}",
-        "equity": f"{status['equity'] or 0:,.2f} USD",
-        "VaR 99 %": f"{status['var'] or 0:,.0f} USD",
+        "equity": f"{_amount(status['equity'])} USD",
+        "VaR 99 %": f"{_amount(status['var'])} USD",
     }
     for name, value in rows.items():
         table.add_row(name, value)

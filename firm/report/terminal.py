@@ -102,6 +102,11 @@ def _certainty(found: MonteCarlo | Unknown) -> Iterator[str]:
         f"{percent(var.level, 0)} interval {money(var.var_low)} to {amount(var.var_high)}; ES {money(es.es)} "
         f"one of {money(es.es_error)}."
     )
+    yield {
+        True: "It is the recorded run's figure, computed again to the bit.",
+        False: "It is NOT the recorded run's figure: another machine or another version of the kernels.",
+        None: "The recorded run did not come back; these are its scenarios, computed here.",
+    }[found.recorded]
     sampled = found.sampled
     if isinstance(sampled, Unknown):
         yield f"Tail sampler: {sampled.unknown}."
@@ -110,11 +115,6 @@ def _certainty(found: MonteCarlo | Unknown) -> Iterator[str]:
             f"Tail sampler ({sampled.method}: {sampled.reason}): VaR {money(sampled.var)}, interval "
             f"{amount(sampled.low)} to {amount(sampled.high)}; ES {money(sampled.es)}."
         )
-    yield {
-        True: "It is the recorded run's figure, computed again to the bit.",
-        False: "It is NOT the recorded run's figure: another machine or another version of the kernels.",
-        None: "The recorded run did not come back; these are its scenarios, computed here.",
-    }[found.recorded]
 
 
 def _liquidity(risk: BookRisk, levels: tuple[str, str]) -> Iterator[RenderableType]:

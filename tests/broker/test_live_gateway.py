@@ -216,7 +216,7 @@ def test_a_reconciliation_asked_for_from_outside_waits_for_the_keepers_own(tmp_p
 def test_the_last_reconciliation_of_a_gateway_that_has_gone_says_so(tmp_path: Path):
     with (
         start_gateway(days=DAYS, clock="wall") as process,
-        trading(process, tmp_path, "wall", request_timeout_ms=500) as trader,
+        trading(process, tmp_path, "wall", request_timeout_ms=2000) as trader,
     ):
         trader.open()
         trader.turn()

@@ -279,9 +279,11 @@ def test_a_log_that_missed_a_page_gets_its_fills_and_its_last_words_and_none_twi
         trader.turn()
         missed = trader.submit(1, 30)
         cancelled = trader.submit(2, 5, limit="1.00")
+        orders, acked = tuple(trader.commands), trader.page.number
+        trader.gateway.turn(acked, CommandBatch(acked + 1, orders), None)  # carried out, and its page is lost
         trader.cancel(cancelled)
-        batch = CommandBatch(trader.page.number + 1, tuple(trader.commands))
-        trader.gateway.turn(trader.page.number, batch, None)  # carried out, and its page is lost in a crash
+        cancels = tuple(trader.commands)[len(orders) :]
+        trader.gateway.turn(acked, CommandBatch(acked + 2, cancels), None)
     with trading(process, tmp_path, trader.store) as reborn:
         events = plain(reborn.open())
 

@@ -287,6 +287,33 @@ def test_children_of_a_partly_filled_parent_that_ends_protect_what_it_bought():
     assert [(o.perm_id, o.leaves, o.asleep) for o in x.orders()] == [(NEXT, 4, ""), (THIRD, 4, "")]
 
 
+def test_a_child_of_an_order_that_ended_unfilled_is_refused_and_one_of_a_filled_order_works():
+    x = opened()
+    x.submit(limit(Side.BUY, 10, "90"), OPEN_1 + 1)
+    x.cancel(FIRST, OPEN_1 + 2)
+    (orphan,) = x.submit(special(limit(Side.SELL, 10, "104"), parent=FIRST), OPEN_1 + 3)
+    x.submit(market(Side.BUY, 10), OPEN_1 + 4)
+    (child,) = x.submit(special(limit(Side.SELL, 10, "104"), parent=THIRD), OPEN_1 + 5)
+
+    assert isinstance(orphan, OrderRejected)
+    assert orphan.code == 10006
+    assert waits(child) == ""
+
+
+def test_a_stop_woken_by_the_closing_auction_waits_for_the_next_session():
+    x = opened()
+    x.submit(special(market(Side.BUY, 10, ref="moc"), auction="close"), OPEN_1 + 1)
+    stop = special(market(Side.SELL, 10, ref="stop", tif=TimeInForce.GTC), parent=FIRST, stop=Decimal(105))
+    x.submit(stop, OPEN_1 + 1)
+
+    closing = x.advance_to(CLOSE_1)
+    opening = x.advance(frame(OPEN_2, (0, 99.0, 101.0, 50.0, 60.0)))
+
+    assert kinds(closing) == ["OrderFilled", "OrderActivated"]
+    assert waits(closing[1]) == "trigger"
+    assert kinds(opening) == ["OrderElected", "OrderFilled"]
+
+
 def test_a_limit_at_the_bid_fills_when_what_was_shown_before_it_has_traded():
     x = opened()
     x.submit(limit(Side.BUY, 10, "99"), OPEN_1 + 1)

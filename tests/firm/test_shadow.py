@@ -13,6 +13,7 @@ import stage
 import whole_firm
 from stage import BASE, CLOSE, MINUTE, ChangedCrew, StageBroker, nursed, play
 
+from firm.cli import main
 from firm.config import Settings
 from firm.errors import ConfigError, FirmError
 from firm.events.market import MarketData
@@ -20,6 +21,7 @@ from firm.events.orders import OrderFilled, OrderProposed
 from firm.events.record import LogReader
 from firm.events.signals import BarrierClosed
 from firm.events.system import OperatorHaltRequested, OperatorRearmRequested, TradingHalted
+from firm.shadow.command import shadow
 from firm.shadow.decision import FATE, KINDS, Decision
 from firm.shadow.follow import decisions
 from firm.shadow.report import as_json, changed_settings, text, totals
@@ -42,8 +44,8 @@ def settings(*overrides: str) -> Settings:
 
 def shadowed(log: LogReader, live: Sequence[str], candidate: Sequence[str] = ()) -> list[Decision]:
     first = log.read(limit=1)[0]
-    shadow = Shadow(first, settings(*live), settings(*live, *candidate))
-    return list(decisions(log, shadow, lambda: True))
+    pair = Shadow(first, settings(*live), settings(*live, *candidate))
+    return list(decisions(log, pair, lambda: True))
 
 
 def differences(found: Sequence[Decision]) -> dict[str, int]:
@@ -247,9 +249,9 @@ def test_a_decision_cut_off_before_its_orders_is_not_compared(log: MemoryStore, 
     edge = next(record.seq for record in records if record.seq > start and record.kind == kind)
     cut = MemoryStore()
     cut.commit(records[: edge - 1])
-    shadow = Shadow(records[0], settings(*STAT_ARB), settings(*STAT_ARB))
+    pair = Shadow(records[0], settings(*STAT_ARB), settings(*STAT_ARB))
 
-    assert len(list(decisions(cut, shadow, lambda: False))) == 1
+    assert len(list(decisions(cut, pair, lambda: False))) == 1
 
 
 def _contents(directory: Path) -> Mapping[str, str]:
@@ -277,7 +279,7 @@ def test_the_live_log_is_not_written_to(tmp_path: Path):
 
 def test_nothing_that_can_send_an_order_is_even_loaded():
     script = (
-        "import sys, firm.shadow.follow, firm.shadow.report\n"
+        "import sys, firm.shadow.command\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in ('ray', 'ib_async', 'aiohttp')"
         " or m.startswith(('firm.broker', 'firm.local_broker', 'firm.bus.driver', 'firm.actors',"
         " 'firm.store.sqlite', 'firm.gateway_sim'))]\n"
@@ -287,6 +289,48 @@ def test_nothing_that_can_send_an_order_is_even_loaded():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def run_on_disk(directory: Path, monkeypatch: pytest.MonkeyPatch, log: MemoryStore) -> Path:
+    monkeypatch.setenv("FIRM_KEY_DIR", str(directory / "keys"))
+    store = SqliteStore.open(directory / "run", Keys.load())
+    store.commit(log.read())
+    store.close()
+    return directory / "run"
+
+
+def test_the_command_reports_on_a_finished_run_once_and_following_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: MemoryStore
+):
+    run = run_on_disk(tmp_path, monkeypatch, log)
+    config = whole_firm.ROOT / "config" / "paper.yaml"
+    overrides = [*BASE, *STAT_ARB, "cio.max_weight=0.11"]
+    lines: list[str] = []
+
+    once = shadow(run, config, overrides, follow=False, told=lines.append)
+    followed = shadow(run, config, overrides, follow=True)
+
+    assert once == followed
+    assert json.loads(once.json)["totals"]["decisions"] == len(lines) == 3
+    assert "cio.max_weight: 0.12 -> 0.11" in once.text
+    assert "the run test" in once.text
+
+
+def test_the_command_line_prints_the_report_and_writes_the_json(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    log: MemoryStore,
+):
+    run = run_on_disk(tmp_path, monkeypatch, log)
+    config = str(whole_firm.ROOT / "config" / "paper.yaml")
+    sets = [part for override in (*BASE, *STAT_ARB) for part in ("--set", override)]
+
+    code = main(["shadow", str(run), "--config", config, *sets, "--json", str(tmp_path / "diff.json")])
+
+    assert code == 0
+    assert "no setting differs" in capsys.readouterr().out
+    assert json.loads((tmp_path / "diff.json").read_text())["totals"]["differing"] == 0
 
 
 def test_a_candidate_that_fails_names_the_agent_and_the_entry(log: MemoryStore):
@@ -314,12 +358,12 @@ def test_the_report_adds_up_and_is_the_same_twice(log: MemoryStore):
 
     assert report == as_json("ab12cd34", shadowed(log, STAT_ARB, candidate), changes)
     assert content["settings"] == {"risk.max_position_weight": {"live": 0.15, "candidate": 0.05}}
-    live, shadow = content["totals"]["live"], content["totals"]["candidate"]
+    live, other = content["totals"]["live"], content["totals"]["candidate"]
     assert live["proposed"] == len(whole_firm.events(log, OrderProposed))
-    refused = shadow["refusals"]["risk: position_weight"]
+    refused = other["refusals"]["risk: position_weight"]
     assert (
-        shadow["cleared"] + sum(shadow["refusals"].values()) - shadow["refusals"].get("execution: session", 0)
-        == shadow["proposed"]
+        other["cleared"] + sum(other["refusals"].values()) - other["refusals"].get("execution: session", 0)
+        == other["proposed"]
     )
     assert content["totals"]["differences"]["fate"] == told.count("risk: position_weight") - 1 == refused
     assert f"{len(found)} decisions compared" in told
