@@ -30,7 +30,7 @@ static: $(STAMP) ## style, types and floors only
 	.venv/bin/lint-imports
 
 bench: $(STAMP) ## run every benchmark: one table, beside the saved baseline
-	$(PY) -m benchmarks --baseline benchmarks/baseline.json
+	$(PY) -m benchmarks $(addprefix --baseline ,$(wildcard benchmarks/baseline.json))
 
 clean: ## remove .venv and all caches; recorded runs stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

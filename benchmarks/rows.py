@@ -9,6 +9,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 HERE = Path(__file__).parent
@@ -165,6 +166,11 @@ def tick_to_order(found: Mapping[str, Any]) -> Iterable[Row]:
             yield Row("tick_to_order", name, firm, "ms", "the same hops, empty", bare, "lower", target)
 
 
+def bare_hops(found: Mapping[str, Any]) -> Iterable[Row]:
+    whole, without = (median(found[f"{name}_monte_carlo_ms"]) for name in ("with", "without"))
+    yield Row("bare_hops", "empty hops of a decision", whole, "ms", "without Monte Carlo", without, "lower")
+
+
 @dataclass(frozen=True)
 class Known:
     """How the suite runs a script: its arguments for a quick look, and what its JSON means.
@@ -189,5 +195,5 @@ KNOWN: Mapping[str, Known] = {
     ),
     "risk_cluster": Known(risk_cluster, ("--rounds", "1")),
     "tick_to_order": Known(tick_to_order, ("--rounds", "1")),
-    "bare_hops": Known(lambda _: (), part_of="tick_to_order"),
+    "bare_hops": Known(bare_hops, ("--decisions", "40"), prints=True, part_of="tick_to_order"),
 }

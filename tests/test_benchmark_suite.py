@@ -67,7 +67,7 @@ def test_every_script_can_say_its_figures_as_json(name: str):
     text = (HERE / f"{name}.py").read_text()
 
     assert "def main()" in text or "def main(argv" in text
-    if name in KNOWN and (KNOWN[name].prints or KNOWN[name].part_of):
+    if name in KNOWN and KNOWN[name].prints:
         assert "print(json.dumps(" in text
     else:
         assert '"--json"' in text
@@ -166,6 +166,11 @@ SHAPES: dict[str, tuple[dict[str, Any], int, dict[str, float]]] = {
         },
         3,
         {"tree": 5.0, "lattice": 4.0, "European by formula": 0.5},
+    ),
+    "bare_hops": (
+        {"with_monte_carlo_ms": [9.0, 10.0, 90.0], "without_monte_carlo_ms": [5.0]},
+        1,
+        {"without Monte Carlo": 2.0},
     ),
     "tail_sampler": ({"hedged": {"gain with pilot": [3.0, 4.0]}}, 2, {"plain Monte Carlo": 4.0}),
     "tick_to_order": (

@@ -3,6 +3,7 @@
 The commands are in `control_commands`; `{"cmd":"status"}` is the simplest.
 """
 
+from decimal import Decimal
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
@@ -21,6 +22,7 @@ from firm.gateway_sim.schedule import parse_scenario
 from firm.gateway_sim.session import Cut, Session, set_link
 
 DONE = {"done": True}
+FIGURE_MAX = Decimal(10) ** 9
 RUNS_BY_ITSELF = "the clock runs by itself; start the gateway with --clock stepped"
 STALE = "Failed to request live updates (disconnected)."
 
@@ -80,6 +82,10 @@ Trade: TypeAlias = (
 def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
     """What changes the account: it is journaled like an order."""
     brokerage = gateway.brokerage
+    for name in command.__struct_fields__:
+        figure = getattr(command, name)
+        if isinstance(figure, Decimal) and not (figure.is_finite() and 0 <= figure <= FIGURE_MAX):
+            return {"error": f"{name} must be from 0 to {FIGURE_MAX:f}, found {figure}"}
     match command:
         case commands.CorrectCommand(exec_id=exec_id) | commands.BustCommand(exec_id=exec_id):
             execution = brokerage.ledger.execution(exec_id)

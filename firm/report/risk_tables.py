@@ -39,10 +39,11 @@ def risk_section(summary: Summary, chart: str) -> str:
         + _record(summary.book.judged())
         + note(
             "Kept as a daily record of the firm: one forecast a day, horizons that do not overlap, days "
-            "without a forecast counted as unknown. Independence is Christoffersen’s test that exceptions do "
-            "not cluster, coverage his joint test. Z1 and Z2 are Acerbi and Szekely’s tests of ES: 0 for a "
-            "right model, negative for one too mild. They need VaR and ES at one confidence: where the log "
-            "has them at two, only the normal method has them here, and “firm risk” works out the others."
+            "without a forecast counted as unknown. Kupiec, independence (Christoffersen’s test that "
+            "exceptions do not cluster) and coverage (both) are p-values, as those in brackets. Z1 and Z2 "
+            "are Acerbi and Szekely’s tests of ES: 0 for a right model, negative for one too mild. They need "
+            "VaR and ES at one confidence: where the log has them at two, only the normal method has them "
+            "here, and “firm risk” works out the others."
         )
     )
 
@@ -147,9 +148,9 @@ def _record(rows: Sequence[Judged]) -> str:
         Column("Exceptions", numeric=True),
         Column("Expected", numeric=True),
         Column("Basel zone"),
-        Column("Kupiec p", numeric=True),
-        Column("Independence p", numeric=True),
-        Column("Coverage p", numeric=True),
+        Column("Kupiec", numeric=True),
+        Column("Independence", numeric=True),
+        Column("Coverage", numeric=True),
         Column("Z1 (p)", numeric=True),
         Column("Z2 (p)", numeric=True),
     )

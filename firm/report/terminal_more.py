@@ -189,10 +189,10 @@ def backtests(found: Sequence[Judged]) -> Iterator[RenderableType]:
         ">Unknown",
         ">Exceptions",
         ">Expected",
-        ">Kupiec p",
-        ">Independence p",
-        ">Both p",
-        "Basel",
+        ">Kupiec",
+        ">Independence",
+        ">Both",
+        ">Basel",
         ">Z1 (p)",
         ">Z2 (p)",
     )
@@ -214,6 +214,7 @@ def backtests(found: Sequence[Judged]) -> Iterator[RenderableType]:
         )
     yield body
     yield remark(
-        "A small p says that the record is hard to explain by chance. Z1 and Z2 (Acerbi and Szekely, at the "
-        "confidence of ES) are 0 for a right model and negative for one too mild."
+        "Kupiec, independence and both are p-values, as those in brackets: a small one says that the "
+        "record is hard to explain by chance. Z1 and Z2 (Acerbi and Szekely, at the confidence of ES) are 0 "
+        "for a right model and negative for one too mild."
     )

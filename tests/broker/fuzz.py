@@ -8,16 +8,25 @@ import argparse
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from multiprocessing import Pool
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-from chaos import Action, fails, script, smallest  # noqa: E402 - runs as a script, from anywhere
+from chaos import Action, fails, play, script, smallest  # noqa: E402 - runs as a script, from anywhere
+from test_fault_matrix import MATRIX  # noqa: E402
+
+from firm.events import CODEC  # noqa: E402
 
 CLOCKS = ("free", "stepped")
 EVERY = 50
+TELLING = {
+    *("OrderAccepted", "OrderFilled", "OrderCanceled", "OrderExpired", "OrderUnknown", "OrderNotAccepted"),
+    *("BrokerRejected", "BrokerDisconnected", "BreakFound", "BreakClosed"),
+    *("DataStateChanged", "CircuitChanged"),
+}
 
 
 def tried(work: tuple[int, int]) -> tuple[int, str, str | None]:
@@ -33,6 +42,18 @@ def cut_down(seed: int, length: int, clock: str) -> list[Action]:
     return smallest(script(seed, length), lambda actions: fails(actions, clock))
 
 
+def matrix() -> int:
+    """Live every row of the fault matrix and print what its log said, as a table in Markdown."""
+    sys.stdout.write("| # | fault injected | what the log says | at the end |\n|---|---|---|---|\n")
+    for row in MATRIX:
+        world = play(row.script, "free", breaks=row.breaks, **row.broker)
+        said = Counter(type(CODEC.event(record)).__name__ for record in world.store.read())
+        told = ", ".join(f"{name} x{n}" if n > 1 else name for name, n in said.items() if name in TELLING)
+        end = f"break: {row.breaks} ..." if row.breaks else "books agree"
+        sys.stdout.write(f"| {row.number} | {row.fault} | {told or '-'} | {end} |\n")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the seeds and say how it went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -40,8 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many (default %(default)s)")
     parser.add_argument("--length", type=int, default=60, help="actions of each (default %(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="side by side (default %(default)s)")
+    parser.add_argument("--matrix", action="store_true", help="print the matrix of the thirty faults instead")
     options = parser.parse_args(argv)
     logging.disable(logging.CRITICAL)
+    if options.matrix:
+        return matrix()
     started, bad = time.perf_counter(), 0
     work = [(seed, options.length) for seed in range(options.first, options.first + options.seeds)]
     with Pool(options.processes) as pool:

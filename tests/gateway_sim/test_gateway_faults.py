@@ -570,6 +570,9 @@ def test_clear_ends_every_fault(world: TcpGateway, client: TcpClient):
         {"cmd": "manual", "symbol": "ZZZ", "side": "BUY", "quantity": "1"},
         {"cmd": "entitle", "symbol": "ZZZ", "level": "none"},
         {"cmd": "correct", "exec_id": "no.such.01"},
+        {"cmd": "manual", "symbol": "AAA", "side": "BUY", "quantity": "NaN"},
+        {"cmd": "dividend", "symbol": "AAA", "amount": "-1"},
+        {"cmd": "lend", "symbol": "AAA", "quantity": "1e99"},
     ],
 )
 def test_a_command_that_makes_no_sense_is_answered_with_an_error(world: TcpGateway, line: dict[str, Any]):
