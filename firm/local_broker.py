@@ -30,7 +30,7 @@ from firm.exchange.orders import OrderTicket
 from firm.tape.tape import Tape
 
 MARGIN = MarginRules(Decimal(4), shorts_allowed=True)
-ACCOUNT_EVERY_NS = 60 * NS_PER_SECOND
+ACCOUNT_EVERY_NS, ACCOUNT_AT_LEAST_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
 
 
 class LocalBroker:
@@ -152,13 +152,17 @@ class LocalBroker:
         return report
 
     def _account_news(self, at: int) -> list[Event]:
-        """The figures if they changed, at most once a minute of the tape."""
+        """The figures if they changed, at most once a minute of the tape, and once an hour if they did not.
+
+        Else a flat account would grow old for ever, and nothing new could be bought.
+        """
         told, told_at = self._figures, self._figures_at
         if told is None or at - told_at < ACCOUNT_EVERY_NS:
             return []
         report = self._account_now()
-        self._figures_at = at if report != told else told_at
-        return [report] if report != told else []
+        said = report != told or at - told_at >= ACCOUNT_AT_LEAST_NS
+        self._figures_at = at if said else told_at
+        return [report] if said else []
 
     def _carry_out(self, record: Record) -> list[Event]:
         at = self._page.at

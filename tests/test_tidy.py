@@ -21,7 +21,7 @@ FLOORS_WITHOUT_A_CLOCK = {
     "events",
     "domain",
     "risk_kernels",
-    "config.py",
+    "config",
     "errors.py",
 }
 

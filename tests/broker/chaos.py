@@ -51,6 +51,7 @@ SYMBOLS = ("AAPL", "AMD", "KO")
 CASH = Decimal(1_000_000)
 LAST_WORDS = (OrderCanceled, OrderExpired, BrokerRejected, OrderNotAccepted)
 DAY_NS = 86_400_000_000_000
+HIDING = {"withhold", "hold", "delay", "ignore", "link"}
 QUIET_TURNS = 12
 PATIENCE_S = 400.0
 
@@ -100,6 +101,7 @@ class World:
     seen: list[str] = field(default_factory=list)
     withheld: set[str] = field(default_factory=set)
     hidden_at_midnight: bool = False
+    hid_on: int = 1 << 60
 
     # the two sides
 
@@ -194,6 +196,8 @@ class World:
 
     async def do(self, action: Action) -> None:
         kind, *rest = action
+        if kind == "lost_page" or (kind == "ask" and rest[0]["cmd"] in HIDING):
+            self.hid_on = min(self.hid_on, self.at // DAY_NS)
         await getattr(self, f"do_{kind}")(*rest)
 
     async def do_turn(self) -> None:
@@ -413,7 +417,8 @@ class World:
             self._check()
         except Broken:
             told = self.logged(Reconciled)[-1].breaks or self.logged(BreakFound)
-            if not (self.hidden_at_midnight and told):
+            hidden = self.hidden_at_midnight or self.hid_on < self.at // DAY_NS
+            if not (hidden and told):
                 raise
 
     def _check(self) -> None:
