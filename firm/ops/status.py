@@ -25,7 +25,8 @@ class StatusView:
     """The state after entry `seq`; None always means: not known.
 
     `at` and `quoted_at` are log times (ns UTC) of the last cycle and the last quote. `breaks` is None until
-    the present connection has been reconciled. `risk_unknown` says what limits lacked at the last decision. `barrier`: (answered, expected) at the last decision.
+    the present connection has been reconciled. At the last decision: `risk_unknown` says what limits lacked,
+    `barrier` is (answered, expected).
     """
 
     seq: int = 0

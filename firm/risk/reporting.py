@@ -29,8 +29,8 @@ def risk_report(
     average, regime = _regime(measures)
     parametric = parametric_var(covariance, exposures, var.confidence).var
     return RiskMeasured(
-        historical_var=past.var,
-        historical_es=past.es,
+        historical_var=past.var + 0.0,  # -0.0 of an empty book is 0
+        historical_es=past.es + 0.0,
         parametric_var=parametric,
         parametric_es=parametric_var(covariance, exposures, var.es_confidence).es,
         monte_carlo_var=run.var,

@@ -98,7 +98,9 @@ def conclude(
                 parts[number] = again(number, short.k)
     var, _ = var_es(tail.pnl, request.scenarios, request.confidence)
     _, es = var_es(tail.pnl, request.scenarios, request.es_confidence)
-    return RiskRunCompleted(request_seq, request.scenarios, var, es, -float(tail.pnl[0]), stress)
+    worst = -float(tail.pnl[0])
+    figures = (figure + 0.0 for figure in (var, es, worst))  # -0.0 of an empty book is 0
+    return RiskRunCompleted(request_seq, request.scenarios, *figures, stress)
 
 
 def _tail_size(request: RiskRunRequested) -> int:

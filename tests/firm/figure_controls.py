@@ -132,8 +132,8 @@ FIGURES = [
     ),
     Case(
         "risk.margin",
-        "margin: the broker's figures are 23400.001 s old, allowed are 0 to 1800.000 s",
-        tight=("risk.margin={min_headroom: 0.25, max_age_ms: 1800000}",),
+        "margin: the broker's figures are 1800.000 s old, allowed are 0 to 60.000 s",
+        tight=("risk.margin={min_headroom: 0.25, max_age_ms: 60000}",),
         blind=True,
         title="too old",
     ),
