@@ -99,8 +99,10 @@ def conclude(
     var, _ = var_es(tail.pnl, request.scenarios, request.confidence)
     _, es = var_es(tail.pnl, request.scenarios, request.es_confidence)
     worst = -float(tail.pnl[0])
-    figures = (figure + 0.0 for figure in (var, es, worst))  # -0.0 of an empty book is 0
-    return RiskRunCompleted(request_seq, request.scenarios, *figures, stress)
+    nothing = 0.0  # added, it makes the -0.0 of an empty book 0
+    return RiskRunCompleted(
+        request_seq, request.scenarios, var + nothing, es + nothing, worst + nothing, stress
+    )
 
 
 def _tail_size(request: RiskRunRequested) -> int:
