@@ -362,7 +362,7 @@ def test_the_text_of_a_stress_file_becomes_part_of_the_settings_and_so_of_the_lo
     ("override", "reason"),
     [
         ("risk.correlation.calm_quantile=0.95", "calm_quantile needs to be below crisis_quantile 0.9"),
-        ("cio.weights={momentum: true}", "true and false are not values of these keys"),
+        ("cio.weights={momentum: true}", "true and false are not values of momentum"),
     ],
 )
 def test_values_that_make_no_sense_together_are_refused(override: str, reason: str):

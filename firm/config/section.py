@@ -24,11 +24,8 @@ class Section(BaseModel):
     def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("true and false are not values of this key")
-        named_freely = get_origin(cls.model_fields[str(info.field_name)].annotation) is dict
-        if (
-            named_freely
-            and isinstance(value, dict)
-            and any(isinstance(each, bool) for each in value.values())
-        ):
-            raise ValueError("true and false are not values of these keys")
+        if get_origin(cls.model_fields[str(info.field_name)].annotation) is dict and isinstance(value, dict):
+            words = [str(key) for key, each in value.items() if isinstance(each, bool)]
+            if words:
+                raise ValueError(f"true and false are not values of {', '.join(words)}")
         return value

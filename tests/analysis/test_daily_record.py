@@ -1,9 +1,9 @@
 from decimal import Decimal
 
 import pytest
-from desk import DAY, NOW, mark, shares
 from msgspec import structs
 from risk_figures import measured
+from studied import DAY, NOW, mark, shares
 
 from firm.analysis.daily import DailyRecord, exact_tail_var, judged
 from firm.events.risk import RiskMeasured

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from desk import NOW, Log, log_with_options, settings, shares
+from studied import NOW, Log, log_with_options, settings, shares
 
 from firm.analysis.analysis import BookRisk, Question, RiskAnalysis, analyse
 from firm.analysis.book import MeasuredBook, last_book

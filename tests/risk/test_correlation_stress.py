@@ -192,7 +192,7 @@ def test_bad_history_is_an_error_with_the_numbers():
         correlation_regime(returns, 20, 0.9, 0.1, 10)
     with pytest.raises(InsufficientHistory, match="60 days needs as many returns, found 50"):
         rolling_average_correlation(returns, 60)
-    with pytest.raises(ValueError, match="window of 3 or more"):
+    with pytest.raises(ValueError, match="window of 3 days or more"):
         rolling_average_correlation(returns, 2)
     with pytest.raises(DataError, match="found 1 NaN"):
         rolling_average_correlation(np.where(returns == returns[4, 4], np.nan, returns), 20)

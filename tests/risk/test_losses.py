@@ -1,34 +1,16 @@
 from decimal import Decimal
+from pathlib import Path
 
-from firm.config import Risk, Var
+from firm.config import load_settings
 from firm.risk.losses import NS_PER_DAY, LossWatch
 
 D = Decimal
+PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
 
 
 def watch(drawdown: float = 0.2, daily: float = 0.05) -> LossWatch:
-    var = Var(
-        confidence=0.99,
-        horizon_bars=1,
-        history_bars=500,
-        min_history_bars=250,
-        factors=1,
-        scenarios=192,
-        degrees_of_freedom=6,
-        seed=1,
-        run_timeout_ms=1000,
-    )
-    return LossWatch(
-        Risk(
-            max_portfolio_var=1,
-            max_position_var=1,
-            max_leverage=1,
-            max_position_weight=1,
-            max_drawdown=drawdown,
-            max_daily_loss=daily,
-            var=var,
-        )
-    )
+    limits = (f"risk.max_drawdown={drawdown}", f"risk.max_daily_loss={daily}")
+    return LossWatch(load_settings(PAPER, limits).risk)
 
 
 def test_the_largest_daily_loss_passes_and_one_cent_more_does_not():

@@ -112,7 +112,11 @@ def test_a_group_of_shocks_may_have_its_own_days():
         ("date: 2026-11-22", "date: yesterday", "'crash'.date: Input should be a valid date"),
         ("date: 2026-11-22", "date: 20261122", "'crash'.date: Input should be a valid date"),
         ("equity.us: -0.2", "equity.us: a lot", "relative.equity.us: Input should be a valid number"),
-        ("equity.us: -0.2", "equity.us: yes", "relative.equity.us: Input should be a valid number"),
+        (
+            "equity.us: -0.2",
+            "equity.us: yes",
+            "relative: Value error, true and false are not values of equity.us",
+        ),
         ("equity.us: -0.2", "equity.us: .nan", "relative.equity.us: Input should be a finite number"),
         ("equity.us: -0.2", "equity.us: -1", "equity.us needs a relative move above -1, found -1.0"),
         ("equity.us: -0.2", "stocks.us: -0.2", "a factor begins with equity, name, fx"),
