@@ -17,7 +17,7 @@ from firm.bus.relay import Relay, Stage
 from firm.config import Settings
 from firm.errors import AgentStale, FirmError
 from firm.events import Record
-from firm.events.risk import RiskRunCompleted
+from firm.events.risk import RiskRunCompleted, RiskRunFailed
 from firm.events.signals import LateAnswer
 
 HEAL_WITHIN_S = 120.0
@@ -87,7 +87,11 @@ class RayCrew:
         """See Crew. The risk tasks run while the signal agents think."""
         if risk is None:
             return FanOut(self._signals.answers(signals), None)
-        run = RiskRun(risk, self._settings, self._risk_shards, self._fingerprint)
+        try:
+            run = RiskRun(risk, self._settings, self._risk_shards, self._fingerprint)
+        except ray.exceptions.RayError as error:
+            failed = RiskRunFailed(risk.record.seq, f"could not be started: {type(error).__name__}: {error}")
+            return FanOut(self._signals.answers(signals), failed)
         answers = self._signals.answers(signals)
         outcome = run.collect()
         if isinstance(outcome, RiskRunCompleted):

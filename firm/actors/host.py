@@ -33,7 +33,7 @@ def decode_relay(packed: bytes) -> Relay:
 def _fetch(cube: Sequence[Any]) -> Sequence[Matrix]:
     try:
         shards: Sequence[Matrix] = ray.get(list(cube), timeout=FETCH_WITHIN_S)
-    except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError) as error:
+    except ray.exceptions.RayError as error:
         LOG.warning("scenario cube: computed again, its shards cannot be read: %s", error)
         return ()
     return shards

@@ -22,6 +22,7 @@ from firm.events.scheduled import SessionsLoaded
 from firm.events.system import RunStarted
 from firm.gateway_sim.process import launch_gateway
 from firm.ops.files import write_atomically
+from firm.risk.stress import stress_of
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.tape.calendar import nyse_schedule
 
@@ -43,6 +44,7 @@ def prepare_settings(arguments: argparse.Namespace) -> Settings:
             raise ConfigError(f"--gateway needs `simulated` or HOST:PORT, found {arguments.gateway!r}")
         overrides += [f"broker.gateway_host={host}", f"broker.gateway_port={port}"]
     settings = load_settings(arguments.config, overrides)
+    stress_of(settings, ())  # a scenario file that cannot be read is found before anything starts
     if settings.system.mode == "live":
         _check_live(settings, understood=arguments.i_understand_this_is_live, gateway=arguments.gateway)
     age_ms = settings.compliance.max_quote_age_ms

@@ -21,6 +21,8 @@ from firm.risk_kernels.tail import Tail
 
 Stress = tuple[tuple[str, float], ...]
 WARM_HOLD_S, WARM_ROUNDS_MAX = 0.5, 5
+MERGE_S = 1.0
+"""What collecting may take after the signals, whom the run did not wait for, have used up the time."""
 INLINE_BYTES_MAX = 100_000
 """A request up to this size goes with the call; a larger one is put into the object store once."""
 
@@ -72,6 +74,14 @@ measure_and_stress: Any = ray.remote(num_cpus=1, max_retries=3, num_returns=2)(_
 warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_warm)
 
 
+def _cube_bytes_max(settings: Settings) -> int:
+    """As configured; of an embedded Ray's object store at most half, so that nothing has to be spilled."""
+    bound = settings.risk.cube_bytes_max
+    if settings.cluster.address is not None:
+        return bound
+    return min(bound, settings.cluster.object_store_mb * 2**20 // 2)
+
+
 class RiskRun:
     """A run under way: started at once, collected later. `tails` and `cube` refer to what shards leave."""
 
@@ -83,7 +93,7 @@ class RiskRun:
         self._shards = plan(request, shards)
         self.request = request
         self._shared = request if len(ask.record.payload) <= INLINE_BYTES_MAX else ray.put(request)
-        keep = kept_blocks(request, self._shards, settings.risk.cube_bytes_max)
+        keep = kept_blocks(request, self._shards, _cube_bytes_max(settings))
         first = measure_and_stress.remote(
             self._shared, self._shards[0], keep[0], fingerprint, settings, ask.instruments
         )
@@ -114,7 +124,7 @@ class RiskRun:
     def _left(self) -> float | None:
         if self._ask.deadline_ms is None:
             return None
-        return max(0.0, self._started + self._ask.deadline_ms / 1000 - time.monotonic())
+        return max(MERGE_S, self._started + self._ask.deadline_ms / 1000 - time.monotonic())
 
 
 def warm_workers(count: int, fingerprint: str) -> None:

@@ -1,6 +1,6 @@
 """Risk: measures the book at each decision and lets a proposed order pass only within the limits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -174,6 +174,7 @@ class Risk:
                 self._book.no_measures = "the book was not marked at this decision"
                 self._book.no_simulated = "no run was requested in this cycle"
                 self._request_seq, self._request = 0, None
+                self._cubes.forget()
             case _:
                 pass
 
@@ -203,7 +204,7 @@ class Risk:
                 self._book.broker = f"disconnected: {reason}"
             case Reconciled(positions=positions, breaks=breaks):
                 self._book.broker, self._book.breaks = None, breaks
-                self._book.broker_holds = dict(positions)
+                self._book.broker_holds, self._book.filled_since = dict(positions), {}
             case CycleOpened():
                 self._cycle_seq = seq
             case AccountReported() as account:
@@ -214,6 +215,7 @@ class Risk:
                     excess_liquidity=float(account.excess_liquidity),
                     at=at,
                 )
+                self._book.account_held = dict(self._book.held)
             case CycleAborted(stage=stage, failed_seq=failed_seq):
                 self._book.abort(self._cycle_seq)
                 self._book.halted = f"the cycle was aborted: {stage} failed on entry {failed_seq}"
@@ -281,21 +283,27 @@ class Risk:
 
         Only from the last decision on is everything worked out again: older verdicts are in the log as well.
         """
-        present: list[Entry[Heard]] = []
-        for entry in entries:
-            if isinstance(entry.event, ScheduledTick) and entry.event.occasion is Occasion.DECIDE:
-                for past in present:
-                    self._remember(past)
-                present = []
-            present.append(entry)
-        for entry in present:
+        heard = list(entries)
+        decisions = [i for i, entry in enumerate(heard) if _decides(entry.event)]
+        last = decisions[-1] if decisions else 0
+        approved = {entry.event.order_seq for entry in heard if isinstance(entry.event, OrderApproved)}
+        for entry in heard[:last]:
+            self._remember(entry, approved)
+        for entry in heard[last:]:
             self.handle(entry)
 
-    def _remember(self, entry: Entry[Heard]) -> None:
+    def _remember(self, entry: Entry[Heard], approved: Collection[int]) -> None:
         match entry.event:
             case BookMarked() as mark:
                 self._marked(entry.at, mark)
-            case RiskRunCompleted() | OrderProposed():
+            case OrderProposed(order=order):
+                if entry.seq in approved:  # at its own place: an abort may have come before the answer
+                    self._book.approve(entry.seq, order)
+            case RiskRunCompleted():
                 pass
             case _:
                 self.handle(entry)
+
+
+def _decides(event: Heard) -> bool:
+    return isinstance(event, ScheduledTick) and event.occasion is Occasion.DECIDE

@@ -42,8 +42,9 @@ class Book:
 
     `mark`, `measures` and `simulated` (the Monte Carlo scenarios) are those of the present decision; where
     one is None the field beside it says why. `broker` says why the broker's side cannot be trusted (None: it
-    can), `breaks` where it disagrees with the ledger, and `broker_holds` what it then said it holds.
-    `account` is the broker's last word on margin.
+    can), `breaks` where it disagrees with the ledger, `broker_holds` what it then said it holds, and
+    `filled_since` what was filled after that. `account` is the broker's last word on margin, given when we
+    held `account_held`.
     """
 
     instruments: tuple[Instrument, ...] = ()
@@ -58,10 +59,12 @@ class Book:
     simulated: MovingBook | None = None
     no_simulated: str = "no decision has been heard yet"
     account: BrokerMargin | None = None
+    account_held: dict[int, Decimal] = field(default_factory=dict)
     halted: str | None = None
     broker: str | None = "never reconciled since the start"
     breaks: tuple[str, ...] = ()
     broker_holds: dict[int, Decimal] = field(default_factory=dict)
+    filled_since: dict[int, Decimal] = field(default_factory=dict)
 
     def approve(self, order_seq: int, order: Proposed | Approved) -> None:
         """From now on the order counts as exposure."""
@@ -81,6 +84,8 @@ class Book:
 
     def filled(self, fill: OrderFilled) -> None:
         """What was filled is no longer to come: the position has it (PositionChanged)."""
+        since = self.filled_since.get(fill.instrument, ZERO)
+        self.filled_since[fill.instrument] = since + fill.side.sign * fill.quantity
         approval = self.approvals.get(self.children.get(fill.child_seq, 0))
         if approval is None:
             return
@@ -127,7 +132,8 @@ class Book:
         needed = self.waiting(order.instrument, order.side) + order.quantity
         positions = [self.quantity(order.instrument)]
         if self.breaks:
-            positions.append(self.broker_holds.get(order.instrument, ZERO))
+            told = self.broker_holds.get(order.instrument, ZERO)
+            positions += [told, told + self.filled_since.get(order.instrument, ZERO)]
         return all(needed <= -order.side.sign * position for position in positions)
 
     def at_risk(self, order: Proposed) -> list[int]:
@@ -148,6 +154,10 @@ class Book:
     def positions(self) -> NDArray[np.float64]:
         """Signed units float64[n] held now."""
         return self._vector(self.held)
+
+    def positions_at_account(self) -> NDArray[np.float64]:
+        """Signed units float64[n] held when the broker last told its margin."""
+        return self._vector(self.account_held)
 
     def expected(self) -> NDArray[np.float64]:
         """Signed units float64[n] held if everything approved fills."""

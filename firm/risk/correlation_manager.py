@@ -230,14 +230,17 @@ class CorrelationManager:
         needed = settings.regime_window + settings.regime_windows_min * settings.regime_step
         if len(complete) < needed:
             return f"unknown: a regime needs {needed} complete bars, found {len(complete)}"
-        return correlation_regime(
-            complete,
-            settings.regime_window,
-            settings.calm_quantile,
-            settings.crisis_quantile,
-            settings.regime_windows_min,
-            settings.regime_step,
-        )
+        try:
+            return correlation_regime(
+                complete,
+                settings.regime_window,
+                settings.calm_quantile,
+                settings.crisis_quantile,
+                settings.regime_windows_min,
+                settings.regime_step,
+            )
+        except DataError as error:  # some stood still for a whole window: a fact of the market, not a fault
+            return f"unknown: {error}"
 
 
 def _returns(closes: Matrix, bars: int) -> Matrix:

@@ -71,6 +71,9 @@ class Cubes(Protocol):
     def columns(self, request: RiskRunRequested) -> Sequence[Matrix]:
         """The shards of the cube in the order of scenarios, float64[n, S_j] each, read-only."""
 
+    def forget(self) -> None:
+        """Nobody will ask for the last run's any more: room for the next."""
+
 
 class KeptCubes:
     """Takes what the last run has left, and computes whatever is missing where it is asked for."""
@@ -82,6 +85,10 @@ class KeptCubes:
     def keep(self, request: RiskRunRequested, fetch: Callable[[], Sequence[Matrix]]) -> None:
         """`fetch` gets what the shards of the run have kept: the cube, a beginning of it, or nothing."""
         self._request, self._fetch = request, fetch
+
+    def forget(self) -> None:
+        """See Cubes."""
+        self._request, self._fetch = None, tuple
 
     def columns(self, request: RiskRunRequested) -> Sequence[Matrix]:
         """See Cubes."""

@@ -27,9 +27,20 @@ class Figure(Protocol):
     def objection(self, would: WouldBe) -> str | None:
         """Why the order may not pass, with the numbers; None if it may."""
 
+    def level(self, would: WouldBe) -> float:
+        """How much of what is limited there would be: an order that reduces its position may not raise it.
+
+        0 for what a smaller position can only lower.
+        """
+
 
 class _Fed:
     """A figure that needs nothing but what every order needs."""
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        del would
+        return 0.0
 
     def missing(self, book: Book) -> str | None:
         """See Figure."""
@@ -98,6 +109,10 @@ class NetLeverage(_Fed):
     name: ClassVar[str] = "net_leverage"
     limit: float
 
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return max(abs(plain_sum(bound.tolist())) for bound in would.bounds)
+
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
         low, high = (plain_sum(bound.tolist()) for bound in would.bounds)
@@ -125,6 +140,12 @@ class SectorWeight:
         if not unknown:
             return None
         return f"sector: universe.reference has no sector of {', '.join(unknown)}"
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        sector = self._sector(would.book, would.order.instrument)
+        held = [i for i in range(len(would.book.instruments)) if self._sector(would.book, i) == sector]
+        return max(abs(plain_sum(bound[held].tolist())) for bound in would.bounds)
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -156,10 +177,13 @@ class FactorLoss(_Fed):
     name: ClassVar[str] = "factor"
     limit: float
 
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return max(self._moves(would))
+
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
-        products = would.measures.history.loadings * would.factor_exposures[:, None]
-        moves = [abs(plain_sum(products[:, k].tolist())) for k in range(products.shape[1])]
+        moves = self._moves(would)
         worst = int(np.argmax(moves))
         if moves[worst] / would.equity <= self.limit:
             return None
@@ -168,6 +192,10 @@ class FactorLoss(_Fed):
             f"{moves[worst] / would.equity:.6f} of equity, limit is {self.limit}"
         )
 
+    def _moves(self, would: WouldBe) -> list[float]:
+        products = would.measures.history.loadings * would.factor_exposures[:, None]
+        return [abs(plain_sum(products[:, k].tolist())) for k in range(products.shape[1])]
+
 
 @dataclass(frozen=True, slots=True)
 class PortfolioVar(_Fed):
@@ -175,6 +203,10 @@ class PortfolioVar(_Fed):
 
     name: ClassVar[str] = "portfolio_var"
     limit: float
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return max(would.simulated.var, would.historical.var, would.parametric.var)
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -192,6 +224,10 @@ class PortfolioEs(_Fed):
     name: ClassVar[str] = "portfolio_es"
     limit: float
 
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return max(would.simulated.es, would.historical.es, would.parametric.es)
+
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
         for what in ("simulated", "historical", "parametric"):
@@ -208,6 +244,10 @@ class Sensitivity(_Fed):
     name: ClassVar[str] = "greeks"
     greek: str
     limit: float
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return abs(plain_sum((would.quantities * getattr(would.measures, f"{self.greek}s")).tolist()))
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -230,6 +270,10 @@ class StressLoss:
         if book.measures is None or book.measures.unmapped is None:
             return None
         return f"stress: {book.measures.unmapped}"
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return 0.0 if would.measures.unmapped is not None else would.stress[1]
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -259,6 +303,11 @@ class DaysToLiquidate:
         """See Figure."""
         unknown = [i.symbol for i in book.instruments if i.symbol not in self._volumes]
         return f"liquidity: universe.reference has no volume of {', '.join(unknown)}" if unknown else None
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        del would
+        return 0.0
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -293,10 +342,15 @@ class MarginHeadroom:
         headroom = view.headroom()
         return headroom if isinstance(headroom, str) else None
 
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        del would
+        return 0.0
+
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
         book, scan = would.book, would.measures.margin
-        held = scan.estimate(book.positions())
+        held = scan.estimate(book.positions_at_account())
         view = MarginView(book.account, held, book.marked_at, self._age_max_ns)
         after = view.headroom_after(scan.estimate(would.quantities), None)
         if isinstance(after, str):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firm import config
+from firm.errors import FirmError
 from firm.risk.correlation_manager import (
     CorrelationEstimate,
     CorrelationManager,
@@ -69,14 +70,17 @@ def return_history(
 
 def _derived(
     measured: NDArray[np.bool_], complete: Matrix, settings: config.Var, correlation: config.Correlation
-) -> ReturnHistory:
+) -> ReturnHistory | str:
     (bars, count), n, horizon = complete.shape, len(measured), settings.horizon_bars
     factors = min(settings.factors, count)
     model = factor_model(complete, factors, horizon_days=horizon)
     estimate = None
     if count > 1:
         prices = np.exp(np.vstack([np.zeros(count), np.cumsum(complete, axis=0)]))
-        estimate = _manager(correlation, bars).estimate(prices)
+        try:
+            estimate = _manager(correlation, bars).estimate(prices)
+        except FirmError as error:
+            return f"correlations cannot be estimated: {error}"
     own = covariance_matrix(complete) if estimate is None else estimate.covariance()
     returns, covariance = np.zeros((bars, n)), np.zeros((n, n))
     loadings, idiosyncratic = np.zeros((n, factors)), np.zeros(n)

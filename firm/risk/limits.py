@@ -1,9 +1,11 @@
 """Risk's rules: each looks at one proposed order and the book, and may object with the numbers.
 
 A rule is asked about the book as it would be: positions, plus all approved orders that are not done, plus the
-order. Three tiers: `always` binds every order; `inputs` says what must be known to measure at all; `limits`
-are the figures. An order that can only reduce its position passes the second tier, and passes a limit that is
-broken already: the way out of a bad book must stay open.
+order. Three tiers: `always` binds every order; `inputs` says what must be known to measure at all; `figures`
+are the limits. Each figure is asked twice: with everything approved filled, and with nothing of it, since a
+hedge that was approved may never happen. An order that can only reduce its position passes the second tier,
+and passes a limit that is broken already unless it makes that worse: the way out of a bad book must stay
+open, but taking the hedge off is not the way out.
 """
 
 from collections.abc import Mapping
@@ -175,11 +177,15 @@ class Limits:
         for rule in self.inputs:
             if reason := rule.objection(order, book):
                 return None if reduces else (rule.name, reason)
-        would, as_it_is = self._would(book, order), self._would(book, replace(order, quantity=ZERO))
-        for figure in self.figures:
-            if reason := figure.objection(would):
+        for filled in (True, False) if book.approvals else (True,):
+            would = self._would(book, order, filled)
+            as_it_is = self._would(book, replace(order, quantity=ZERO), filled)
+            for figure in self.figures:
+                reason = figure.objection(would)
+                if reason is None:
+                    continue
                 broken_already = figure.objection(as_it_is) is not None
-                if not (reduces and broken_already):
+                if not (reduces and broken_already and figure.level(would) <= figure.level(as_it_is)):
                     return figure.name, reason
         return None
 
@@ -187,8 +193,9 @@ class Limits:
         """What the figures lack, one sentence for each that cannot be measured."""
         return tuple(reason for figure in self.figures if (reason := figure.missing(book)) is not None)
 
-    def _would(self, book: Book, order: Proposed) -> WouldBe:
-        return WouldBe(book, order, self.var.confidence, self.var.es_confidence, self.var.horizon_bars)
+    def _would(self, book: Book, order: Proposed, approved_fill: bool) -> WouldBe:
+        levels = self.var.confidence, self.var.es_confidence
+        return WouldBe(book, order, *levels, self.var.horizon_bars, approved_fill=approved_fill)
 
 
 def limits(settings: config.Risk, reference: Mapping[str, config.Reference]) -> Limits:

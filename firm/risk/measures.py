@@ -40,18 +40,23 @@ class MovingBook:
     ) -> None:
         self._columns = columns
         self._levels = confidence, es_confidence
-        self._quantities: Vector | None = None
-        self._book: ScenarioBook | None = None
+        self._shards: Sequence[Matrix] | None = None
+        self._made: dict[bool, tuple[ScenarioBook, Vector]] = {}
 
-    def at(self, quantities: Vector) -> ScenarioBook:
-        """The scenario book of these signed units, float64[n]."""
-        if self._book is None or self._quantities is None:
-            self._book = ScenarioBook(self._columns(), quantities, *self._levels)
+    def at(self, quantities: Vector, *, alone: bool = False) -> ScenarioBook:
+        """The scenario book of these signed units, float64[n].
+
+        Two are kept, so that none is moved back and forth: with approvals, and (`alone`) without.
+        """
+        if alone not in self._made:
+            self._shards = self._columns() if self._shards is None else self._shards
+            book = ScenarioBook(self._shards, quantities, *self._levels)
         else:
-            for i in np.flatnonzero(quantities != self._quantities).tolist():
-                self._book.apply(i, float(quantities[i] - self._quantities[i]))
-        self._quantities = quantities.copy()
-        return self._book
+            book, before = self._made[alone]
+            for i in np.flatnonzero(quantities != before).tolist():
+                book.apply(i, float(quantities[i] - before[i]))
+        self._made[alone] = book, quantities.copy()
+        return book
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -261,6 +261,7 @@ class CompiledStress:
         table["spot"] = np.maximum(spot, 1e-9 * table["spot"])
         table["volatility"] *= 1.0 + nearness * moves[_VOLATILITY_RELATIVE]
         table["volatility"] += nearness * moves[_VOLATILITY_POINTS]
+        table["volatility"] = np.maximum(table["volatility"], 0.0)  # calmer than calm is calm; NaN stays NaN
         lowered = np.maximum(table["rate"] + moves[_RATE], np.minimum(table["rate"], 0.0))
         table["carry"] += np.where(self._moving_carry[rows], lowered - table["rate"], 0.0)
         table["rate"] = lowered
@@ -269,8 +270,7 @@ class CompiledStress:
             s, j = np.argwhere(bad)[0]
             raise DataError(
                 f"{self.instruments[rows[j]].symbol} in the stress scenario {self.scenarios[s].name!r} needs "
-                f"a volatility of at least 0, found {table['volatility'][s, j]}; "
-                "move volatility relatively there, not by points"
+                f"a volatility, found {table['volatility'][s, j]}"
             )
         return option_values(table.reshape(-1)).reshape(table.shape)
 

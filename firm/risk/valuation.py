@@ -56,8 +56,13 @@ def contracts_at(
         instrument, row = instruments[i], table[i]
         row["unit"], row["price"] = float(instrument.multiplier), prices[i]
         if instrument.underlying >= 0:
-            valued[i] = bool(valued[instrument.underlying]) and _fill_option(
-                row, instrument, float(prices[instrument.underlying]), at, interest_rate
+            valued[i] = _can_be_option(instrument, instruments, valued) and _fill_option(
+                row,
+                instrument,
+                float(prices[instrument.underlying]),
+                at,
+                interest_rate,
+                carry=interest_rate if instruments[instrument.underlying].sec_type == "FUT" else 0.0,
             )
     table[~valued] = np.zeros(1, CONTRACT)
     table["factor"][~valued] = np.flatnonzero(~valued)
@@ -71,24 +76,32 @@ def at_horizon(contracts: NDArray[np.void], horizon_days: float) -> NDArray[np.v
     return later
 
 
-def _fill_option(row: np.void, option: Instrument, spot: float, at: int, interest_rate: float) -> bool:
+def _can_be_option(option: Instrument, instruments: Sequence[Instrument], valued: NDArray[np.bool_]) -> bool:
+    known = option.underlying < len(instruments) and option.right in ("C", "P") and option.strike > 0
+    return known and bool(valued[option.underlying])
+
+
+def _fill_option(
+    row: np.void, option: Instrument, spot: float, at: int, interest_rate: float, carry: float
+) -> bool:
     now = _years_left(option, at)
     sign = 1.0 if option.right == "C" else -1.0
     if not now > 0:
         return False
-    volatility = _implied(float(row["price"]), spot, float(option.strike), now, interest_rate, sign)
+    terms = float(row["price"]), spot, float(option.strike), now, interest_rate, carry, sign
+    volatility = _implied(*terms)
     if not (isfinite(volatility) and volatility > 0):
         return False
     row["factor"], row["payoff"] = option.underlying, Payoff.EUROPEAN
     row["spot"], row["strike"], row["sign"] = spot, float(option.strike), sign
     row["years"], row["volatility"] = now, volatility
-    row["rate"], row["carry"] = interest_rate, 0.0
+    row["rate"], row["carry"] = interest_rate, carry
     return True
 
 
-def _implied(price: float, spot: float, strike: float, years: float, rate: float, sign: float) -> float:
+def _implied(*terms: float) -> float:
     try:
-        return float(implied_volatility(price, spot, strike, years, rate, 0.0, sign))
+        return float(implied_volatility(*terms))
     except ValueError:
         return float("nan")
 

@@ -1,7 +1,7 @@
 """The book as it would be with one more order: everything a limit may ask, worked out when it is asked.
 
-"All filled" is the book with every approved order and this one filled. Where filling only some of them would
-be worse, the figure is the worst over what may fill, an upper bound.
+"All filled" is the book with this order and, as asked, every approved one or none of them. Gross and net
+exposure, position and sector are the worst over what may fill, an upper bound.
 """
 
 from functools import cached_property
@@ -22,10 +22,17 @@ class WouldBe:
     """Asked only where mark, measures and simulated scenarios are there. Money is account currency."""
 
     def __init__(
-        self, book: Book, order: Proposed, confidence: float, es_confidence: float, bars: int
+        self,
+        book: Book,
+        order: Proposed,
+        confidence: float,
+        es_confidence: float,
+        bars: int,
+        *,
+        approved_fill: bool = True,
     ) -> None:
-        """`bars`: the horizon of the VaR figures."""
-        self.book, self.order = book, order
+        """`bars`: the horizon of the VaR figures. Without `approved_fill` the order comes alone."""
+        self.book, self.order, self._approved_fill = book, order, approved_fill
         self._levels, self._bars = (confidence, es_confidence), bars
 
     @property
@@ -46,8 +53,8 @@ class WouldBe:
 
     @cached_property
     def expected(self) -> Vector:
-        """Signed units float64[n] with everything approved, without the order."""
-        return self.book.expected()
+        """Signed units float64[n] with what fills of the approved orders, without this one."""
+        return self.book.expected() if self._approved_fill else self.book.positions()
 
     @cached_property
     def trade(self) -> float:
@@ -81,12 +88,13 @@ class WouldBe:
     def simulated(self) -> VarEs:
         """Monte Carlo VaR and ES over the horizon, all filled: exact in the run's scenarios."""
         assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
-        return self.book.simulated.at(self.expected).with_trade(self.order.instrument, self.trade)
+        found = self.book.simulated.at(self.expected, alone=not self._approved_fill)
+        return found.with_trade(self.order.instrument, self.trade)
 
     @cached_property
     def historical(self) -> VarEs:
         """VaR and ES of the past days, scaled to the horizon, all filled."""
-        past = self.measures.historical.at(self.expected)
+        past = self.measures.historical.at(self.expected, alone=not self._approved_fill)
         return past.with_trade(self.order.instrument, self.trade).scaled(self._bars)
 
     @cached_property
@@ -109,8 +117,9 @@ class WouldBe:
     def alone(self) -> float:
         """VaR over the horizon of the position in the ordered instrument alone: the worst of the methods."""
         assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
-        past = self.measures.historical.at(self.expected).position(self.order.instrument, self.position)
-        drawn = self.book.simulated.at(self.expected).position(self.order.instrument, self.position)
+        index, size = self.order.instrument, self.position
+        past = self.measures.historical.at(self.expected, alone=not self._approved_fill).position(index, size)
+        drawn = self.book.simulated.at(self.expected, alone=not self._approved_fill).position(index, size)
         factor = int(self.measures.contracts["factor"][self.order.instrument])
         exposure = np.array([self.position * self.measures.deltas[self.order.instrument]])
         variance = self.measures.history.covariance[factor : factor + 1, factor : factor + 1]

@@ -382,18 +382,27 @@ def test_quantities_that_are_no_numbers_and_tables_of_another_size_are_refused()
         stress.book_losses(np.array([[1.0]]), [1.0, 2.0])
 
 
-def test_a_share_with_an_option_contract_and_an_impossible_volatility_are_refused():
+def test_a_share_with_an_option_contract_is_refused():
     book, table = option_book()
-    fallen = scenario(relative="{equity: -0.1}", points="{volatility.us: -0.9}", unchanged="[rates.usd]")
-    stress = StressTester([fallen], MAP).shocks(book)
+    stress = StressTester([scenario(unchanged="[equity, volatility.us, rates.usd]")], MAP).shocks(book)
 
-    with pytest.raises(
-        DataError, match=r"option 1 in the stress scenario 'mine' needs a volatility of at least 0"
-    ):
-        stress.losses(table, [0, 1, 0])
     table["payoff"] = Payoff.EUROPEAN
+
     with pytest.raises(ValueError, match="AAPL is STK, found payoff 1"):
         stress.losses(table, [1, 0, 0])
+
+
+def test_volatility_that_falls_below_zero_is_zero_and_the_option_worth_its_forward_payoff():
+    book, table = option_book()
+    calm, still = (
+        StressTester([scenario(points=f"{{volatility.us: {p}}}", unchanged="[equity, rates.usd]")], MAP)
+        for p in (-9.0, -90.0)
+    )
+
+    lost = [tester.shocks(book).losses(table, [0, 1, 0])[0][1] for tester in (calm, still)]
+
+    assert lost[0] == lost[1]
+    assert lost[0] > 0
 
 
 def test_an_option_with_a_strike_of_zero_or_an_unknown_payoff_is_refused():
