@@ -5,15 +5,9 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from firm import config
 from firm.domain.summing import plain_sum
 from firm.risk.book import Book
-from firm.risk.margin import MarginEstimate
-from firm.risk.margin_view import MarginView
-from firm.risk.stress_tester import PositionNotMapped
 from firm.risk.would_be import WouldBe
-
-NS_PER_MS = 1_000_000
 
 
 class Figure(Protocol):
@@ -125,51 +119,6 @@ class NetLeverage(_Fed):
         )
 
 
-class SectorWeight:
-    """The net exposure of one sector over equity stays within `limit` either way, whatever fills."""
-
-    name: ClassVar[str] = "sector"
-
-    def __init__(self, limit: float, sectors: dict[str, str]) -> None:
-        """`sectors` by symbol; an option counts to the sector of its underlying."""
-        self._limit, self._sectors = limit, sectors
-
-    def missing(self, book: Book) -> str | None:
-        """See Figure."""
-        unknown = [i.symbol for n, i in enumerate(book.instruments) if self._sector(book, n) is None]
-        if not unknown:
-            return None
-        return f"sector: universe.reference has no sector of {', '.join(unknown)}"
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        sector = self._sector(would.book, would.order.instrument)
-        held = [i for i in range(len(would.book.instruments)) if self._sector(would.book, i) == sector]
-        return max(abs(plain_sum(bound[held].tolist())) for bound in would.bounds)
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        book = would.book
-        sector = self._sector(book, would.order.instrument)
-        if sector is None:
-            return f"sector: universe.reference has no sector of {would.instrument.symbol}"
-        held = [i for i in range(len(book.instruments)) if self._sector(book, i) == sector]
-        low, high = (plain_sum(bound[held].tolist()) for bound in would.bounds)
-        net = high if high >= -low else low
-        if abs(net) / would.equity <= self._limit:
-            return None
-        return (
-            f"sector: {sector} could be {net:.2f}, {net / would.equity:.6f} times the equity of "
-            f"{would.equity:.2f}, limit is {self._limit}"
-        )
-
-    def _sector(self, book: Book, index: int) -> str | None:
-        instrument = book.instruments[index]
-        if instrument.underlying >= 0:
-            instrument = book.instruments[instrument.underlying]
-        return self._sectors.get(instrument.symbol)
-
-
 @dataclass(frozen=True, slots=True)
 class FactorLoss(_Fed):
     """One standard deviation of any one statistical factor costs at most `limit` of equity, all filled."""
@@ -256,111 +205,3 @@ class Sensitivity(_Fed):
         if abs(total) <= self.limit:
             return None
         return f"greeks: {self.greek} would be {total:.2f}, limit is {self.limit:.2f}"
-
-
-@dataclass(frozen=True, slots=True)
-class StressLoss:
-    """The worst named scenario costs at most `limit` of equity, all filled."""
-
-    name: ClassVar[str] = "stress"
-    limit: float
-
-    def missing(self, book: Book) -> str | None:
-        """See Figure."""
-        if book.measures is None or book.measures.unmapped is None:
-            return None
-        return f"stress: {book.measures.unmapped}"
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        return 0.0 if would.measures.unmapped is not None else would.stress[1]
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        try:
-            would.measures.stress.require_mapped(would.quantities != 0)
-        except PositionNotMapped as unmapped:
-            return f"stress: {unmapped}"
-        name, loss = would.stress
-        if loss / would.equity <= self.limit:
-            return None
-        return (
-            f"stress: scenario {name!r} would cost {loss:.2f}, {loss / would.equity:.6f} of equity, limit is "
-            f"{self.limit}"
-        )
-
-
-class DaysToLiquidate:
-    """A position can be sold within `max_days_to_liquidate` at the share of volume we allow ourselves."""
-
-    name: ClassVar[str] = "liquidity"
-
-    def __init__(self, settings: config.Liquidity, volumes: dict[str, float]) -> None:
-        """`volumes`: average daily volume by symbol, units."""
-        self._settings, self._volumes = settings, volumes
-
-    def missing(self, book: Book) -> str | None:
-        """See Figure."""
-        unknown = [i.symbol for i in book.instruments if i.symbol not in self._volumes]
-        return f"liquidity: universe.reference has no volume of {', '.join(unknown)}" if unknown else None
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        del would
-        return 0.0
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        symbol = would.instrument.symbol
-        if symbol not in self._volumes:
-            return f"liquidity: universe.reference has no volume of {symbol}"
-        share = self._settings.participation * self._volumes[symbol]
-        days = abs(would.position) / share
-        if days <= self._settings.max_days_to_liquidate:
-            return None
-        return (
-            f"liquidity: would hold {would.position:g} {symbol}, {days:.2f} days to sell at "
-            f"{share:g} a day, limit is {self._settings.max_days_to_liquidate}"
-        )
-
-
-class MarginHeadroom:
-    """After the order the excess liquidity over equity is at least `min_headroom`.
-
-    The broker's own figures, less our estimate of what everything approved and this order tie up beyond what
-    is held; see `firm.risk.margin_view`.
-    """
-
-    name: ClassVar[str] = "margin"
-
-    def __init__(self, settings: config.Margin) -> None:
-        self._limit, self._age_max_ns = settings.min_headroom, settings.max_age_ms * NS_PER_MS
-
-    def missing(self, book: Book) -> str | None:
-        """See Figure."""
-        view = MarginView(book.account, NOTHING, book.marked_at, self._age_max_ns)
-        headroom = view.headroom()
-        return headroom if isinstance(headroom, str) else None
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        del would
-        return 0.0
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        book, scan = would.book, would.measures.margin
-        held = scan.estimate(book.positions_at_account())
-        view = MarginView(book.account, held, book.marked_at, self._age_max_ns)
-        after = view.headroom_after(scan.estimate(would.quantities), None)
-        if isinstance(after, str):
-            return after
-        if after.value >= self._limit:
-            return None
-        return (
-            f"margin: headroom would be {after.value:.6f} of equity by {after.source}, at least "
-            f"{self._limit} is needed"
-        )
-
-
-NOTHING = MarginEstimate(0.0, (), ())

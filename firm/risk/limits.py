@@ -19,20 +19,17 @@ from firm import config
 from firm.domain.position import ZERO
 from firm.events.orders import Proposed
 from firm.risk.book import Book
+from firm.risk.fed_figures import DaysToLiquidate, MarginHeadroom, SectorWeight, StressLoss
 from firm.risk.figures import (
-    DaysToLiquidate,
     FactorLoss,
     Figure,
     Leverage,
-    MarginHeadroom,
     NetLeverage,
     PortfolioEs,
     PortfolioVar,
     PositionVar,
     PositionWeight,
-    SectorWeight,
     Sensitivity,
-    StressLoss,
 )
 from firm.risk.measures import Measures
 from firm.risk.would_be import WouldBe

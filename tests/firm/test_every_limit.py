@@ -18,13 +18,13 @@ from firm.events.risk import RiskMeasured
 from firm.execution import last_gate
 from firm.ops.health import Component, Facts, Tolerances, assess
 from firm.ops.status import Status
-from firm.risk import figures, limits
+from firm.risk import fed_figures, figures, limits
 from firm.store.memory import MemoryStore
 
 Refusal: TypeAlias = RiskRefused | ComplianceRefused | ExecutionRefused
 
 FLOORS: dict[str, tuple[tuple[ModuleType, ...], type[Refusal]]] = {
-    "risk": ((limits, figures), RiskRefused),
+    "risk": ((limits, figures, fed_figures), RiskRefused),
     "compliance": ((pretrade,), ComplianceRefused),
     "execution": ((last_gate,), ExecutionRefused),
 }

@@ -11,20 +11,17 @@ from firm.domain.order import Side
 from firm.events.orders import OrderFilled, Proposed
 from firm.events.risk import BookMarked
 from firm.risk.book import Book
+from firm.risk.fed_figures import DaysToLiquidate, MarginHeadroom, SectorWeight, StressLoss
 from firm.risk.figures import (
-    DaysToLiquidate,
     FactorLoss,
     Figure,
     Leverage,
-    MarginHeadroom,
     NetLeverage,
     PortfolioEs,
     PortfolioVar,
     PositionVar,
     PositionWeight,
-    SectorWeight,
     Sensitivity,
-    StressLoss,
 )
 from firm.risk.history import ReturnHistory
 from firm.risk.limits import (
