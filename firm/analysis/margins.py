@@ -11,7 +11,7 @@ from firm.analysis.simulated import Simulated
 from firm.analysis.unknown import Unknown, known
 from firm.domain.instrument import Instrument
 from firm.errors import DataError
-from firm.risk.figures import NS_PER_MS
+from firm.risk.fed_figures import NS_PER_MS
 from firm.risk.greeks import book_greeks
 from firm.risk.margin_optimizer import TrimBook, TrimPlan, trim_for_margin
 from firm.risk.margin_view import MarginView
