@@ -1,5 +1,6 @@
 """What risk measures against: positions, own open approvals, marks, and what was measured once a decision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -43,8 +44,9 @@ class Book:
     `mark`, `measures` and `simulated` (the Monte Carlo scenarios) are those of the present decision; where
     one is None the field beside it says why. `broker` says why the broker's side cannot be trusted (None: it
     can), `breaks` where it disagrees with the ledger, `broker_holds` what it then said it holds, and
-    `filled_since` what was filled after that. `account` is the broker's last word on margin, given when we
-    held `account_held`.
+    `filled_since` what was filled after that; `shut` says why nothing new can be sent there, and `not_live`
+    by instrument what is the matter with its quotes. `account` is the broker's last word on margin, given
+    when we held `account_held`.
     """
 
     instruments: tuple[Instrument, ...] = ()
@@ -63,6 +65,8 @@ class Book:
     halted: str | None = None
     broker: str | None = "never reconciled since the start"
     breaks: tuple[str, ...] = ()
+    shut: str | None = None
+    not_live: Mapping[int, str] = field(default_factory=dict)
     broker_holds: dict[int, Decimal] = field(default_factory=dict)
     filled_since: dict[int, Decimal] = field(default_factory=dict)
 

@@ -6,9 +6,11 @@ Each says by `missing` what it was never fed, or what is too old; until it has t
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from firm import config
-from firm.domain.summing import plain_sum
 from firm.risk.book import Book
+from firm.risk.figures import Plain, furthest
 from firm.risk.margin import MarginEstimate
 from firm.risk.margin_view import MarginView
 from firm.risk.stress_tester import PositionNotMapped
@@ -18,7 +20,7 @@ NS_PER_MS = 1_000_000
 NOTHING = MarginEstimate(0.0, (), ())
 
 
-class SectorWeight:
+class SectorWeight(Plain):
     """The net exposure of one sector over equity stays within `limit` either way, whatever fills."""
 
     name: ClassVar[str] = "sector"
@@ -36,9 +38,7 @@ class SectorWeight:
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
-        sector = self._sector(would.book, would.order.instrument)
-        held = [i for i in range(len(would.book.instruments)) if self._sector(would.book, i) == sector]
-        return max(abs(plain_sum(bound[held].tolist())) for bound in would.bounds)
+        return abs(self._net(would))
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -46,15 +46,21 @@ class SectorWeight:
         sector = self._sector(book, would.order.instrument)
         if sector is None:
             return f"sector: universe.reference has no sector of {would.instrument.symbol}"
-        held = [i for i in range(len(book.instruments)) if self._sector(book, i) == sector]
-        low, high = (plain_sum(bound[held].tolist()) for bound in would.bounds)
-        net = high if high >= -low else low
+        net = self._net(would)
         if abs(net) / would.equity <= self._limit:
             return None
         return (
             f"sector: {sector} could be {net:.2f}, {net / would.equity:.6f} times the equity of "
             f"{would.equity:.2f}, limit is {self._limit}"
         )
+
+    def _net(self, would: WouldBe) -> float:
+        """Of the sector of what is ordered: the exposure that may be furthest from 0."""
+        book = would.book
+        sector = self._sector(book, would.order.instrument)
+        held = [i for i in range(len(book.instruments)) if self._sector(book, i) == sector]
+        low, high = would.bounds
+        return furthest((low[held], high[held]))
 
     def _sector(self, book: Book, index: int) -> str | None:
         instrument = book.instruments[index]
@@ -64,10 +70,11 @@ class SectorWeight:
 
 
 @dataclass(frozen=True, slots=True)
-class StressLoss:
-    """The worst named scenario costs at most `limit` of equity, all filled."""
+class StressLoss(Plain):
+    """The worst named scenario costs at most `limit` of equity, filled."""
 
     name: ClassVar[str] = "stress"
+    whatever_fills: ClassVar[bool] = False
     limit: float
 
     def missing(self, book: Book) -> str | None:
@@ -77,8 +84,9 @@ class StressLoss:
         return f"stress: {book.measures.unmapped}"
 
     def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        return 0.0 if would.measures.unmapped is not None else would.stress[1]
+        """See Figure: of what is mapped, since what is not can only become less."""
+        known = np.nan_to_num(would.measures.unit_stress)
+        return float(would.measures.stress.book_losses(known, would.quantities).max())
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -95,7 +103,7 @@ class StressLoss:
         )
 
 
-class DaysToLiquidate:
+class DaysToLiquidate(Plain):
     """A position can be sold within `max_days_to_liquidate` at the share of volume we allow ourselves."""
 
     name: ClassVar[str] = "liquidity"
@@ -108,11 +116,6 @@ class DaysToLiquidate:
         """See Figure."""
         unknown = [i.symbol for i in book.instruments if i.symbol not in self._volumes]
         return f"liquidity: universe.reference has no volume of {', '.join(unknown)}" if unknown else None
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        del would
-        return 0.0
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -129,7 +132,7 @@ class DaysToLiquidate:
         )
 
 
-class MarginHeadroom:
+class MarginHeadroom(Plain):
     """After the order the excess liquidity over equity is at least `min_headroom`.
 
     The broker's own figures, less our estimate of what everything approved and this order tie up beyond what
@@ -137,6 +140,7 @@ class MarginHeadroom:
     """
 
     name: ClassVar[str] = "margin"
+    whatever_fills: ClassVar[bool] = False
 
     def __init__(self, settings: config.Margin) -> None:
         self._limit, self._age_max_ns = settings.min_headroom, settings.max_age_ms * NS_PER_MS
@@ -146,11 +150,6 @@ class MarginHeadroom:
         view = MarginView(book.account, NOTHING, book.marked_at, self._age_max_ns)
         headroom = view.headroom()
         return headroom if isinstance(headroom, str) else None
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        del would
-        return 0.0
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""

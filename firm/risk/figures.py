@@ -1,19 +1,29 @@
 """The limits that are figures: each compares a number of the book as it would be with what is allowed."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firm.domain.summing import plain_sum
 from firm.risk.book import Book
+from firm.risk.measure import VarEs
 from firm.risk.would_be import WouldBe
+
+Vector = NDArray[np.float64]
+METHODS: Final = ("simulated", "historical", "parametric")
 
 
 class Figure(Protocol):
-    """One limit. `name` is what a refusal is filed under."""
+    """One limit. `name` is what a refusal is filed under.
+
+    `whatever_fills`: it looks at the worst of what may fill, so that it has the same answer for the book with
+    all approved orders and for the book with none.
+    """
 
     name: ClassVar[str]
+    whatever_fills: ClassVar[bool]
 
     def missing(self, book: Book) -> str | None:
         """Which input was never fed or is stale; None if the figure can be measured."""
@@ -28,8 +38,10 @@ class Figure(Protocol):
         """
 
 
-class _Fed:
-    """A figure that needs nothing but what every order needs."""
+class Plain:
+    """A figure that needs only what every order needs, and that a smaller position can only lower."""
+
+    whatever_fills: ClassVar[bool] = True
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
@@ -43,7 +55,7 @@ class _Fed:
 
 
 @dataclass(frozen=True, slots=True)
-class PositionWeight(_Fed):
+class PositionWeight(Plain):
     """One position is worth at most `limit` times equity: concentration."""
 
     name: ClassVar[str] = "position_weight"
@@ -61,7 +73,7 @@ class PositionWeight(_Fed):
 
 
 @dataclass(frozen=True, slots=True)
-class PositionVar(_Fed):
+class PositionVar(Plain):
     """One position alone does not lose more than `limit` at the confidence, by the worst of three methods."""
 
     name: ClassVar[str] = "position_var"
@@ -78,7 +90,7 @@ class PositionVar(_Fed):
 
 
 @dataclass(frozen=True, slots=True)
-class Leverage(_Fed):
+class Leverage(Plain):
     """Gross exposure over equity is at most `limit`, whichever of the approved orders fill."""
 
     name: ClassVar[str] = "leverage"
@@ -97,7 +109,7 @@ class Leverage(_Fed):
 
 
 @dataclass(frozen=True, slots=True)
-class NetLeverage(_Fed):
+class NetLeverage(Plain):
     """The sum of signed exposures over equity stays within `limit` either way, whatever fills."""
 
     name: ClassVar[str] = "net_leverage"
@@ -105,12 +117,11 @@ class NetLeverage(_Fed):
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
-        return max(abs(plain_sum(bound.tolist())) for bound in would.bounds)
+        return abs(furthest(would.bounds))
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
-        low, high = (plain_sum(bound.tolist()) for bound in would.bounds)
-        net = high if high >= -low else low
+        net = furthest(would.bounds)
         if abs(net) / would.equity <= self.limit:
             return None
         return (
@@ -119,11 +130,18 @@ class NetLeverage(_Fed):
         )
 
 
+def furthest(bounds: tuple[Vector, Vector]) -> float:
+    """The sum that is further from 0: of the least values or of the greatest, with its sign."""
+    low, high = (plain_sum(bound.tolist()) for bound in bounds)
+    return high if high >= -low else low
+
+
 @dataclass(frozen=True, slots=True)
-class FactorLoss(_Fed):
-    """One standard deviation of any one statistical factor costs at most `limit` of equity, all filled."""
+class FactorLoss(Plain):
+    """One standard deviation of any one statistical factor costs at most `limit` of equity, filled."""
 
     name: ClassVar[str] = "factor"
+    whatever_fills: ClassVar[bool] = False
     limit: float
 
     def level(self, would: WouldBe) -> float:
@@ -146,62 +164,71 @@ class FactorLoss(_Fed):
         return [abs(plain_sum(products[:, k].tolist())) for k in range(products.shape[1])]
 
 
+class _PortfolioLoss(Plain):
+    """What the book loses by one measure is at most `limit`, by the worst of three methods, filled.
+
+    Most orders are far from the limit: a bound says so, and only where it does not the order is measured.
+    """
+
+    whatever_fills: ClassVar[bool] = False
+    measure: ClassVar[Literal["VaR", "ES"]]
+    limit: float
+
+    def level(self, would: WouldBe) -> float:
+        """See Figure."""
+        return max(self._loss(getattr(would, method)) for method in METHODS)
+
+    def objection(self, would: WouldBe) -> str | None:
+        """See Figure."""
+        for method in METHODS:
+            if self._loss(getattr(would, f"{method}_at_most")) <= self.limit:
+                continue
+            loss, what = self._loss(getattr(would, method)), self.measure
+            if not loss <= self.limit:
+                return f"portfolio {what}: {method} {what} would be {loss:.2f}, limit is {self.limit:.2f}"
+        return None
+
+    def _loss(self, figures: VarEs) -> float:
+        return figures.var if self.measure == "VaR" else figures.es
+
+
 @dataclass(frozen=True, slots=True)
-class PortfolioVar(_Fed):
-    """The book does not lose more than `limit` at the confidence, by the worst of three methods."""
+class PortfolioVar(_PortfolioLoss):
+    """Value-at-Risk at its confidence."""
 
     name: ClassVar[str] = "portfolio_var"
+    measure: ClassVar[Literal["VaR", "ES"]] = "VaR"
     limit: float
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        return max(would.simulated.var, would.historical.var, would.parametric.var)
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        for what in ("simulated", "historical", "parametric"):
-            var = getattr(would, what).var
-            if not var <= self.limit:
-                return f"portfolio VaR: {what} VaR would be {var:.2f}, limit is {self.limit:.2f}"
-        return None
 
 
 @dataclass(frozen=True, slots=True)
-class PortfolioEs(_Fed):
-    """The mean loss beyond the confidence of ES is at most `limit`, by the worst of three methods."""
+class PortfolioEs(_PortfolioLoss):
+    """Expected shortfall, the mean loss beyond its confidence."""
 
     name: ClassVar[str] = "portfolio_es"
+    measure: ClassVar[Literal["VaR", "ES"]] = "ES"
     limit: float
-
-    def level(self, would: WouldBe) -> float:
-        """See Figure."""
-        return max(would.simulated.es, would.historical.es, would.parametric.es)
-
-    def objection(self, would: WouldBe) -> str | None:
-        """See Figure."""
-        for what in ("simulated", "historical", "parametric"):
-            es = getattr(would, what).es
-            if not es <= self.limit:
-                return f"portfolio ES: {what} ES would be {es:.2f}, limit is {self.limit:.2f}"
-        return None
 
 
 @dataclass(frozen=True, slots=True)
-class Sensitivity(_Fed):
-    """One Greek of the whole book stays within `limit` either way, all filled."""
+class Sensitivity(Plain):
+    """One Greek of the whole book stays within `limit` either way, filled."""
 
     name: ClassVar[str] = "greeks"
+    whatever_fills: ClassVar[bool] = False
     greek: str
     limit: float
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
-        return abs(plain_sum((would.quantities * getattr(would.measures, f"{self.greek}s")).tolist()))
+        return abs(self._total(would))
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
-        unit = getattr(would.measures, f"{self.greek}s")
-        total = plain_sum((would.quantities * unit).tolist())
+        total = self._total(would)
         if abs(total) <= self.limit:
             return None
         return f"greeks: {self.greek} would be {total:.2f}, limit is {self.limit:.2f}"
+
+    def _total(self, would: WouldBe) -> float:
+        return plain_sum((would.quantities * getattr(would.measures, f"{self.greek}s")).tolist())

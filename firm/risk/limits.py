@@ -1,11 +1,11 @@
 """Risk's rules: each looks at one proposed order and the book, and may object with the numbers.
 
 A rule is asked about the book as it would be: positions, plus all approved orders that are not done, plus the
-order. Three tiers: `always` binds every order; `inputs` says what must be known to measure at all; `figures`
-are the limits. Each figure is asked twice: with everything approved filled, and with nothing of it, since a
-hedge that was approved may never happen. An order that can only reduce its position passes the second tier,
-and passes a limit that is broken already unless it makes that worse: the way out of a bad book must stay
-open, but taking the hedge off is not the way out.
+order. Three tiers: `always` is asked of every order; `inputs` says what must be known to measure at all;
+`figures` are the limits. Whatever depends on it is asked twice: with everything approved filled, and with
+nothing of it, since a hedge that was approved may never happen. An order that can only reduce its position
+passes the second tier, and passes a limit that is broken already unless it makes that worse: the way out of a
+bad book must stay open, but taking the hedge off is not the way out.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ from firm.risk.figures import (
     Sensitivity,
 )
 from firm.risk.measures import Measures
+from firm.risk.opening_rules import LiveData, OpenGate
 from firm.risk.would_be import WouldBe
 
 MAGNITUDE: Final = 15
@@ -178,6 +179,8 @@ class Limits:
             would = self._would(book, order, filled)
             as_it_is = self._would(book, replace(order, quantity=ZERO), filled)
             for figure in self.figures:
+                if figure.whatever_fills and not filled:
+                    continue
                 reason = figure.objection(would)
                 if reason is None:
                     continue
@@ -199,7 +202,7 @@ def limits(settings: config.Risk, reference: Mapping[str, config.Reference]) -> 
     """The firm's rules with the configured figures; `reference` by symbol."""
     greeks = settings.greeks
     return Limits(
-        always=(OrderShape(), TradingHalt(), BrokerLink()),
+        always=(OrderShape(), TradingHalt(), BrokerLink(), OpenGate(), LiveData()),
         inputs=(Breaks(), Marks(), Measurable(), MonteCarlo()),
         figures=(
             PositionWeight(settings.max_position_weight),

@@ -28,11 +28,16 @@ class MarginScan:
             class_of=contracts["factor"].astype(np.int64),
             minimum=np.zeros(n),
         )
+        self._known: dict[bytes, MarginEstimate] = {}
         self.unit_pnl: Matrix = scan_pnl(self.book, lambda prices, moves: _revalued(contracts, prices, moves))
 
     def estimate(self, quantities: Vector) -> MarginEstimate:
-        """What these signed units float64[n] tie up."""
-        return scan_margin(self.book, quantities[:, None] * self.unit_pnl, np.eye(len(quantities)))
+        """What these signed units float64[n] tie up; the same ones are scanned once."""
+        book = quantities.tobytes()
+        if book not in self._known:
+            pnl = quantities[:, None] * self.unit_pnl
+            self._known[book] = scan_margin(self.book, pnl, np.eye(len(quantities)))
+        return self._known[book]
 
 
 def _revalued(contracts: NDArray[np.void], prices: Matrix, volatility: Vector) -> Matrix:

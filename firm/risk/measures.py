@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from firm.risk.greeks import book_greeks
 from firm.risk.history import ReturnHistory
 from firm.risk.margin_scan import MarginScan
+from firm.risk.parametric import Covariance
 from firm.risk.scenario_book import ScenarioBook
 from firm.risk.stress_tester import CompiledStress
+from firm.risk.var_calculator import VarEs
 from firm.risk_kernels.contracts import linear_contracts
 from firm.risk_kernels.montecarlo import columns_from_returns
 
@@ -58,6 +60,13 @@ class MovingBook:
         self._made[alone] = book, quantities.copy()
         return book
 
+    def at_most(self, quantities: Vector, held: Vector) -> VarEs:
+        """No less than VaR and ES of a book of `quantities`, by those of what is `held` and of each trade.
+
+        `held` float64[n] is measured once; see `ScenarioBook.at_most`.
+        """
+        return self.at(held, alone=True).at_most(quantities - held)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measures:
@@ -67,13 +76,15 @@ class Measures:
     zeros. `contracts` CONTRACT[n]; `deltas`, `gammas`, `vegas` float64[n] are those of one unit, see
     `firm.risk.greeks`; `unit_stress` float64[scenarios, n] is what one unit loses in each scenario of
     `stress`, NaN for what has no value or is not mapped (`unmapped`: the first reason, if there is one);
-    `historical` holds the past days as scenarios; `margin` estimates what a book ties up.
+    `historical` holds the past days as scenarios, `covariance` is the history's, checked; `margin` estimates
+    what a book ties up.
     """
 
     valued: NDArray[np.bool_]
     contracts: NDArray[np.void]
     history: ReturnHistory
     historical: MovingBook
+    covariance: Covariance
     deltas: Vector
     gammas: Vector
     vegas: Vector

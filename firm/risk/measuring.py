@@ -11,6 +11,7 @@ from firm.risk.greeks import book_greeks
 from firm.risk.history import ReturnHistory, return_history
 from firm.risk.margin_scan import MarginScan
 from firm.risk.measures import Measures, MovingBook
+from firm.risk.parametric import Covariance
 from firm.risk.stress import compiled_stress
 from firm.risk.stress_tester import CompiledStress, PositionNotMapped
 from firm.risk.valuation import at_horizon, contracts_at
@@ -58,6 +59,7 @@ class Measurer:
             contracts=contracts,
             history=history,
             historical=self._historical(history, contracts),
+            covariance=Covariance(history.covariance),
             deltas=deltas,
             gammas=gammas,
             vegas=vegas,

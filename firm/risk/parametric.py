@@ -249,16 +249,31 @@ def book_deviation(covariance: Matrix, exposures: Vector) -> float:
         raise ValueError(
             f"covariance (n, n) and exposures (n,) need one n, found {covariance.shape}, {exposures.shape}"
         )
-    require_finite("exposures", exposures)
-    bound = require_covariance(covariance)
-    book_variance = float(exposures @ covariance @ exposures)
-    gross_variance = float(np.abs(exposures) @ bound @ np.abs(exposures))
-    if book_variance < -_ROUNDING * gross_variance:
-        raise DataError(
-            f"a covariance needs to give the book a variance of at least 0, found {book_variance:.6g}; "
-            "it is not positive semi-definite: use the nearest correlation matrix or a factor model"
-        )
-    return sqrt(max(book_variance, 0.0))
+    return Covariance(covariance).deviation(exposures)
+
+
+class Covariance:
+    """A covariance that was looked at once, for many books: of P&L a unit of exposure, at one horizon."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        """`matrix` float64[n, n]; DataError as `require_covariance`."""
+        self.matrix, self._bound = matrix, require_covariance(matrix)
+
+    def deviation(self, exposures: Vector) -> float:
+        """Standard deviation of the P&L of these exposures float64[n]; errors as `parametric_var`.
+
+        >>> Covariance(np.array([[0.0004]])).deviation(np.array([-1e6]))
+        20000.0
+        """
+        require_finite("exposures", exposures)
+        book_variance = float(exposures @ self.matrix @ exposures)
+        gross_variance = float(np.abs(exposures) @ self._bound @ np.abs(exposures))
+        if book_variance < -_ROUNDING * gross_variance:
+            raise DataError(
+                f"a covariance needs to give the book a variance of at least 0, found {book_variance:.6g}; "
+                "it is not positive semi-definite: use the nearest correlation matrix or a factor model"
+            )
+        return sqrt(max(book_variance, 0.0))
 
 
 def require_covariance(covariance: Matrix) -> Matrix:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 
+from firm.domain.summing import plain_sum
 from firm.errors import DataError, InsufficientHistory, UnknownInstrument
 from firm.risk.var_calculator import Matrix, VarEs, Vector
 from firm.risk_kernels.pretrade import LARGEST, Prefix, Rank, add_column, rounding, stream_var_es
@@ -19,6 +21,9 @@ _PREFIX_TAILS = 2
 """Rows kept sorted, in tails: small orders and some approvals stay inside, a column's copy stays small."""
 
 _PREFIX_EXTRA = 256
+_ADDING = 1e-9
+"""More than rounding can take from a sum of losses, as a part of them."""
+
 _PRUNED_SPAN = 0.1
 """A trade whose P&L spans more than this part of the book's is not looked for among the worst rows."""
 
@@ -27,14 +32,21 @@ _PRUNED_SPAN = 0.1
 class _Column:
     """One instrument's P&L of one unit: its shards, its extremes, and its values in the prefix's order.
 
-    `units` are VaR and ES of +1 (True) and -1 (False) unit alone.
+    `units` are the tails of +1 (True) and -1 (False) unit alone.
     """
 
     parts: tuple[Vector, ...]
     lowest: float
     highest: float
     ordered: Vector | None = None
-    units: dict[bool, VarEs] = field(default_factory=dict)
+    units: dict[bool, "_Tails"] = field(default_factory=dict)
+
+
+class _Tails(NamedTuple):
+    """VaR and ES, each at its confidence; and what neither exceeds: the ES at either confidence."""
+
+    figures: VarEs
+    ceiling: VarEs
 
 
 class ScenarioBook:
@@ -78,7 +90,7 @@ class ScenarioBook:
         self._base = np.zeros(self.scenarios)
         self._bases = tuple(self._base[first:end] for first, end in pairwise(ends))
         self._prefix: Prefix | None = None
-        self._present: VarEs | None = None
+        self._present: _Tails | None = None
         self._lowest = self._highest = 0.0
         self._fill(quantities)
 
@@ -91,9 +103,21 @@ class ScenarioBook:
 
     def measure(self) -> VarEs:
         """VaR and ES of the book as it is."""
-        if self._present is None:
-            self._present = self._all_rows(self._bases, self._bases, 0.0, self._lowest, self._highest)
-        return self._present
+        return self._tails().figures
+
+    def at_most(self, trades: Vector) -> VarEs:
+        """Bounds of VaR and ES after trades of float64[n] signed units, without looking at a scenario again.
+
+        In one set of scenarios the ES of a sum is at most the sum of the ES, and VaR at most the ES at its
+        confidence: the book's and each trade's own are added up, and what adding may have rounded away.
+
+        Source: Acerbi and Tasche, On the coherence of expected shortfall (2002), proposition 3.1.
+        """
+        ceilings = [self._tails().ceiling]
+        for instrument in np.flatnonzero(trades).tolist():
+            unit, size = self._unit(instrument, trades[instrument] > 0.0).ceiling, abs(trades[instrument])
+            ceilings.append(VarEs(size * unit.var, size * unit.es))
+        return VarEs(_ceiling([each.var for each in ceilings]), _ceiling([each.es for each in ceilings]))
 
     def with_trade(self, instrument: int, quantity: float) -> VarEs:
         """VaR and ES the book would have with a trade of `quantity` signed units; the book stays as it is.
@@ -116,7 +140,7 @@ class ScenarioBook:
                 return found
         self.streamed += 1
         lowest, highest = self._lowest + low, self._highest + high
-        return self._all_rows(self._bases, column.parts, quantity, lowest, highest)
+        return self._all_rows(self._bases, column.parts, quantity, lowest, highest).figures
 
     def apply(self, instrument: int, quantity: float) -> None:
         """Make a trade part of the book: from now on it is counted. Errors as `with_trade`.
@@ -134,16 +158,23 @@ class ScenarioBook:
 
     def position(self, instrument: int, quantity: float) -> VarEs:
         """VaR and ES of `quantity` signed units of one instrument alone. Errors as `with_trade`."""
+        self._step(self._column(instrument), quantity)
+        unit, size = self._unit(instrument, quantity > 0.0).figures, abs(quantity)
+        return VarEs(size * unit.var, size * unit.es)
+
+    def _tails(self) -> _Tails:
+        if self._present is None:
+            self._present = self._all_rows(self._bases, self._bases, 0.0, self._lowest, self._highest)
+        return self._present
+
+    def _unit(self, instrument: int, long: bool) -> _Tails:
         column = self._column(instrument)
-        self._step(column, quantity)
-        long = quantity > 0.0
         if long not in column.units:
             flip = 0.0 if long else -2.0  # c - 2 c is exactly -c
             column.units[long] = self._all_rows(
                 column.parts, column.parts, flip, column.lowest, column.highest
             )
-        unit, size = column.units[long], abs(quantity)
-        return VarEs(size * unit.var, size * unit.es)
+        return column.units[long]
 
     def _fill(self, quantities: Vector) -> None:
         held = np.flatnonzero(quantities).tolist()
@@ -240,10 +271,10 @@ class ScenarioBook:
         quantity: float,
         lowest: float,
         highest: float,
-    ) -> VarEs:
+    ) -> _Tails:
         split = rounding(max(-lowest, highest, 0.0), self.scenarios)
-        found = stream_var_es(bases, columns, quantity, self._ranks, split)
-        return VarEs(found[0][0], found[-1][1])
+        (var, ceiling), (_, es) = stream_var_es(bases, columns, quantity, self._ranks, split)
+        return _Tails(VarEs(var, es), VarEs(ceiling, es))
 
 
 def _checked_shards(columns: Sequence[Matrix], quantities: Vector) -> tuple[Matrix, ...]:
@@ -263,6 +294,10 @@ def _checked_shards(columns: Sequence[Matrix], quantities: Vector) -> tuple[Matr
                 f"{shard.strides}"
             )
     return tuple(shard for shard in columns if shard.shape[1])
+
+
+def _ceiling(losses: Sequence[float]) -> float:
+    return plain_sum(losses) + _ADDING * plain_sum(abs(loss) for loss in losses)
 
 
 def _rank(scenarios: int, confidence: float) -> Rank:

@@ -1,10 +1,11 @@
 """The book as it would be with one more order: everything a limit may ask, worked out when it is asked.
 
-"All filled" is the book with this order and, as asked, every approved one or none of them. Gross and net
-exposure, position and sector are the worst over what may fill, an upper bound.
+"Filled" is the book with this order and, as asked, every approved one or none of them. Position and bounds of
+exposures are the worst over what may fill, whatever is asked.
 """
 
 from functools import cached_property
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from firm.domain.instrument import Instrument
 from firm.events.orders import Proposed
 from firm.risk.book import Book
-from firm.risk.measures import Measures
-from firm.risk.var_calculator import VarEs, parametric_var
+from firm.risk.measures import Measures, MovingBook
+from firm.risk.var_calculator import VarEs, normal_var
 
 Vector = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class WouldBe:
     @cached_property
     def expected(self) -> Vector:
         """Signed units float64[n] with what fills of the approved orders, without this one."""
-        return self.book.expected() if self._approved_fill else self.book.positions()
+        return self.book.expected() if self._approved_fill else self._held
 
     @cached_property
     def trade(self) -> float:
@@ -63,14 +64,14 @@ class WouldBe:
 
     @cached_property
     def quantities(self) -> Vector:
-        """Signed units float64[n], all filled."""
+        """Signed units float64[n], filled."""
         quantities = self.expected.copy()
         quantities[self.order.instrument] += self.trade
         return quantities
 
     @cached_property
     def exposures(self) -> Vector:
-        """Dollar deltas float64[n], for all but options the signed market value; all filled."""
+        """Dollar deltas float64[n], for all but options the signed market value; filled."""
         return self.quantities * self.measures.deltas
 
     @cached_property
@@ -86,24 +87,35 @@ class WouldBe:
 
     @cached_property
     def simulated(self) -> VarEs:
-        """Monte Carlo VaR and ES over the horizon, all filled: exact in the run's scenarios."""
-        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
-        found = self.book.simulated.at(self.expected, alone=not self._approved_fill)
-        return found.with_trade(self.order.instrument, self.trade)
+        """Monte Carlo VaR and ES over the horizon, filled: exact in the run's scenarios."""
+        return self._with_trade(self._drawn)
+
+    @cached_property
+    def simulated_at_most(self) -> VarEs:
+        """What `simulated` cannot exceed; much cheaper."""
+        return self._drawn.at_most(self.quantities, self._held)
 
     @cached_property
     def historical(self) -> VarEs:
-        """VaR and ES of the past days, scaled to the horizon, all filled."""
-        past = self.measures.historical.at(self.expected, alone=not self._approved_fill)
-        return past.with_trade(self.order.instrument, self.trade).scaled(self._bars)
+        """VaR and ES of the past days, scaled to the horizon, filled."""
+        return self._with_trade(self.measures.historical).scaled(self._bars)
+
+    @cached_property
+    def historical_at_most(self) -> VarEs:
+        """What `historical` cannot exceed; much cheaper."""
+        return self.measures.historical.at_most(self.quantities, self._held).scaled(self._bars)
 
     @cached_property
     def parametric(self) -> VarEs:
-        """Delta-normal VaR and ES over the horizon, all filled; each at its own confidence."""
-        covariance = self.measures.history.covariance
-        by_factor = self.factor_exposures
-        var, es = (parametric_var(covariance, by_factor, level) for level in self._levels)
+        """Delta-normal VaR and ES over the horizon, filled; each at its own confidence."""
+        deviation = self.measures.covariance.deviation(self.factor_exposures)
+        var, es = (normal_var(deviation, level) for level in self._levels)
         return VarEs(var.var, es.es)
+
+    @property
+    def parametric_at_most(self) -> VarEs:
+        """The same: nothing is cheaper."""
+        return self.parametric
 
     @cached_property
     def factor_exposures(self) -> Vector:
@@ -116,19 +128,30 @@ class WouldBe:
     @cached_property
     def alone(self) -> float:
         """VaR over the horizon of the position in the ordered instrument alone: the worst of the methods."""
-        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
         index, size = self.order.instrument, self.position
-        past = self.measures.historical.at(self.expected, alone=not self._approved_fill).position(index, size)
-        drawn = self.book.simulated.at(self.expected, alone=not self._approved_fill).position(index, size)
-        factor = int(self.measures.contracts["factor"][self.order.instrument])
-        exposure = np.array([self.position * self.measures.deltas[self.order.instrument]])
-        variance = self.measures.history.covariance[factor : factor + 1, factor : factor + 1]
-        normal = parametric_var(variance, exposure, self._levels[0])
-        return max(past.scaled(self._bars).var, drawn.var, normal.var)
+        past = self.measures.historical.at(self._held, alone=True).position(index, size).scaled(self._bars)
+        drawn = self._drawn.at(self._held, alone=True).position(index, size)
+        factor = int(self.measures.contracts["factor"][index])
+        variance = float(self.measures.history.covariance[factor, factor])
+        deviation = abs(size * float(self.measures.deltas[index])) * sqrt(variance)
+        return max(past.var, drawn.var, normal_var(deviation, self._levels[0]).var)
 
     @cached_property
     def stress(self) -> tuple[str, float]:
-        """The worst scenario and the loss in it, all filled."""
+        """The worst scenario and the loss in it, filled."""
         losses = self.measures.stress.book_losses(self.measures.unit_stress, self.quantities)
         worst = int(np.argmax(losses))
         return self.measures.stress.scenarios[worst].name, float(losses[worst])
+
+    @cached_property
+    def _held(self) -> Vector:
+        return self.book.positions()
+
+    @property
+    def _drawn(self) -> MovingBook:
+        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
+        return self.book.simulated
+
+    def _with_trade(self, scenarios: MovingBook) -> VarEs:
+        present = scenarios.at(self.expected, alone=not self._approved_fill)
+        return present.with_trade(self.order.instrument, self.trade)

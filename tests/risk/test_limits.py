@@ -38,6 +38,7 @@ from firm.risk.limits import (
 from firm.risk.margin_scan import MarginScan
 from firm.risk.margin_view import BrokerMargin
 from firm.risk.measures import Measures, MovingBook
+from firm.risk.parametric import Covariance
 from firm.risk.stress_map import packaged_stress_map
 from firm.risk.stress_scenarios import read_scenarios
 from firm.risk.stress_tester import CompiledStress, StressTester
@@ -121,6 +122,7 @@ def measures(
             correlation=None,
         ),
         "historical": moves(size),
+        "covariance": Covariance(np.full((2, 2), variance)),
         "deltas": UNIT_VALUES,
         "gammas": np.array([0.0, 2.0]),
         "vegas": np.array([0.0, 3.0]),
@@ -548,6 +550,28 @@ def test_a_reducing_order_that_itself_breaks_a_limit_is_refused():
         "portfolio_var",
         "portfolio VaR: historical VaR would be 1050.00, limit is 1000.00",
     )
+
+
+def test_what_no_scenario_knows_may_be_sold_but_not_the_hedge_that_they_do_know():
+    """KO has no stress loss; a unit of ES loses 100 in the one scenario, so being short gains."""
+    blind = measures(stress=gold_alone(), unmapped=UNMAPPED, unit_stress=np.array([[np.nan, 100.0]]))
+    held = book(held={0: D(100), 1: D(-20)}, mark=mark("1000000"), measures=blind)
+
+    assert RULES.objection(order(50, SELL), held) is None
+    assert RULES.objection(order(10, BUY, instrument=1), held) == ("stress", f"stress: {UNMAPPED}")
+
+
+@pytest.mark.parametrize("figure", RULES.figures, ids=lambda figure: f"{figure.name}-{type(figure).__name__}")
+def test_only_a_figure_that_depends_on_which_orders_fill_is_asked_about_both(figure: Figure):
+    hedged = book(held={0: D(400)}, mark=mark("50000"))
+    hedged.approve(1, order(20, SELL, instrument=1))
+    asked = order(100)
+    both = [
+        figure.objection(WouldBe(hedged, asked, 0.99, 0.975, 1, approved_fill=filled))
+        for filled in (True, False)
+    ]
+
+    assert both[0] == both[1] or not figure.whatever_fills
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def streamed(book: ScenarioBook, instrument: int, quantity: float) -> VarEs:
     """The same question, answered from all scenarios."""
     column = book._column(instrument)
     low, high = book._step(column, quantity)
-    return book._all_rows(book._bases, column.parts, quantity, book._lowest + low, book._highest + high)
+    lowest, highest = book._lowest + low, book._highest + high
+    return book._all_rows(book._bases, column.parts, quantity, lowest, highest).figures
 
 
 def market(scenarios: int = 20_000, instruments: int = 3) -> Array:
@@ -185,6 +186,32 @@ def test_an_empty_book_has_no_risk_and_a_trade_of_it_is_the_position():
 
     assert book.measure() == VarEs(0.0, 0.0)
     assert book.with_trade(0, -2.0).var == book.position(0, -2.0).var
+
+
+def test_what_trades_can_bring_at_most_is_never_less_than_what_they_bring():
+    print("seed", SEED)
+    rng = np.random.default_rng(SEED)
+    tight = 0
+    for _ in range(300):
+        columns, quantities, size = random_case(rng)
+        confidence, es_confidence = rng.uniform(0.5, 1.0 - 2.0 / columns.shape[1], 2).tolist()
+        book = ScenarioBook([columns], quantities, confidence, es_confidence)
+        trades = size * rng.normal(size=4) * rng.integers(0, 2, 4)
+        bound = book.at_most(trades)
+        after = full_sort(total(columns, quantities + trades), confidence, es_confidence)
+        es_too = full_sort(total(columns, quantities + trades), es_confidence, confidence).es
+        assert bound.var >= max(after.var, es_too)
+        assert bound.es >= after.es
+        tight += bound.es <= after.es * (1 + 1e-6)
+    assert tight > 0, "a bound that is never reached would say nothing"
+
+
+def test_the_bound_of_a_book_without_trades_is_its_es_at_either_confidence():
+    columns, held = market(500), np.array([3.0, -1.0, 0.0])
+    bound = ScenarioBook([columns], held, 0.99, 0.975).at_most(np.zeros(3))
+
+    assert bound.var == pytest.approx(full_sort(total(columns, held), 0.99, 0.99).es, rel=1e-8)
+    assert bound.es == pytest.approx(full_sort(total(columns, held), 0.975, 0.975).es, rel=1e-8)
 
 
 def test_shards_are_read_only_memory_and_not_copied():

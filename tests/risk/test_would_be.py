@@ -60,7 +60,7 @@ def sorted_figures(columns: NDArray[np.float64], quantities: list[float]) -> tup
     return float(losses[10]), float(losses[:25].mean())
 
 
-def test_all_filled_is_held_and_approved_and_ordered():
+def test_filled_is_held_and_approved_and_ordered():
     made, _ = book((0, SELL, 30), (2, BUY, 10), (0, BUY, 5))
     asked = would(made, 0, SELL, 20)
 
@@ -179,6 +179,24 @@ def test_a_position_alone_is_as_bad_as_its_worst_method(instrument: int, side: S
     drawn, _ = sorted_figures(columns, units.tolist())
 
     assert asked.alone == pytest.approx(max(drawn, past, normal), rel=1e-9)
+
+
+def test_the_cheap_bounds_are_never_below_the_exact_figures():
+    print(f"seed {SEED}")
+    made, _ = book()
+    dice = np.random.default_rng(SEED)
+    for seq in range(40):
+        instrument, quantity = int(dice.integers(4)), int(dice.integers(1, 60))
+        side = BUY if dice.random() < 0.5 else SELL
+        for fills in (True, False):
+            order = Proposed(instrument, side, D(quantity), D(100))
+            asked = WouldBe(made, order, 0.99, 0.975, 4, approved_fill=fills)
+            for method in ("simulated", "historical", "parametric"):
+                exact, bound = getattr(asked, method), getattr(asked, f"{method}_at_most")
+                assert exact.var <= bound.var
+                assert exact.es <= bound.es
+        if dice.random() < 0.6:
+            made.approve(100 + seq, asked.order)
 
 
 def test_the_worst_stress_is_that_of_the_book_all_filled():
