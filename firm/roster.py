@@ -124,6 +124,7 @@ _SEATING = {
         "dashboard": False,
         "shutdown_timeout_s": 30,
     },
+    "standby": {"mode": "local", "address": None, "timeout_ms": 1, "gateway_is_fenced": False},
     "ops": {"host": "127.0.0.1", "port": 0, "max_cycle_age_s": 60},
 }
 """Where a replay is seated: no decision depends on it, so the log does not hold it."""

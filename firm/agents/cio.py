@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import ClassVar, NamedTuple, TypeAlias, assert_never
 
 from firm import config
+from firm.agents.broker_side import BrokerFact, BrokerSide
 from firm.agents.market import Market
 from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.events import Entry, Event
+from firm.events.broker import CircuitChanged, DataStateChanged, GateChanged
 from firm.events.market import MarketData
 from firm.events.orders import (
     ComplianceRefused,
@@ -59,6 +61,7 @@ Note: TypeAlias = (
     | TradingRearmed
     | BrokerDisconnected
     | Reconciled
+    | BrokerFact
 )
 
 
@@ -73,8 +76,9 @@ class Cio:
     Nothing is proposed while trading is halted, while the broker is away and not yet reconciled, when equity
     is unknown or not positive, or when nobody was asked; nor for an instrument without a price or with an
     order still open. Only risk-reducing orders are proposed below `quorum`, without the figures of a risk run
-    that was requested, with unresolved breaks, or with a position that has no price. An instrument that a
-    missing unit touches keeps the target it had: at most, a reduction that was wanted before goes on.
+    that was requested, with unresolved breaks, while the broker takes no orders, with a position that has no
+    price, or for an instrument whose data are not live. An instrument that a missing unit touches keeps the
+    target it had: at most, a reduction that was wanted before goes on.
     """
 
     name: ClassVar[str] = "cio"
@@ -89,6 +93,7 @@ class Cio:
         self._risk_gap: str | None = None
         self._halted = self._disconnected = False
         self._breaks: tuple[str, ...] = ()
+        self._side = BrokerSide()
         self._equity: Decimal | None = None
         self._held: dict[int, Decimal] = {}
         self._convictions: dict[int, float] = {}
@@ -118,6 +123,8 @@ class Cio:
                 self._disconnected = True
             case Reconciled(breaks=breaks):
                 self._disconnected, self._breaks = False, breaks
+            case GateChanged() | CircuitChanged() | DataStateChanged() as fact:
+                self._side.note(fact)
             case RiskRunRequested() | RiskRunCompleted() | RiskRunFailed() as run:
                 self._risk_gap = _gap(run)
             case ScheduledTick():
@@ -178,8 +185,8 @@ class Cio:
                 wanted = target_quantity(weight, equity, prices[i], self._market.instruments[i])
                 self._targets[i] = wanted
                 why = f"{opinion.told()}; weight {weight:+.4f} of equity {equity:.2f}"
-            if restraint:
-                wanted, why = reduced_only(held, wanted), f"{why}; only reducing: {restraint}"
+            if obstacle := restraint or self._side.not_live.get(i):
+                wanted, why = reduced_only(held, wanted), f"{why}; only reducing: {obstacle}"
             proposals += self._proposal(i, prices[i], wanted, why)
         return proposals
 
@@ -224,6 +231,8 @@ class Cio:
             return self._risk_gap
         if self._breaks:
             return f"{len(self._breaks)} unresolved breaks with the broker, first: {self._breaks[0]}"
+        if self._side.shut:
+            return f"nothing new may be sent to the broker: {self._side.shut}"
         if unpriced := [i for i, held in self._held.items() if held and i not in prices]:
             return f"positions without a price: instruments {unpriced}"
         return None

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
 from firm import config
+from firm.agents.broker_side import BrokerSide
 from firm.agents.exact import last_quote
 from firm.agents.market import Market
 from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.domain.session import Sessions
 from firm.events.base import Entry, Event
+from firm.events.broker import CircuitChanged, GateChanged
 from firm.events.market import MarketData
 from firm.events.orders import (
     BrokerRejected,
@@ -54,6 +56,8 @@ Note: TypeAlias = (
     | BrokerConnected
     | BrokerDisconnected
     | Reconciled
+    | GateChanged
+    | CircuitChanged
 )
 Heard: TypeAlias = (
     OrderCleared | OrderSubmitted | ScheduledTick | OrderFilled | End | Stop | CycleAborted | Note
@@ -90,6 +94,8 @@ class Execution:
             BrokerConnected,
             BrokerDisconnected,
             Reconciled,
+            GateChanged,
+            CircuitChanged,
         }
     )
 
@@ -104,6 +110,7 @@ class Execution:
         self._timers: set[int] = set()
         self._halted: str | None = None
         self._broker: str | None = "never reconciled since the start"
+        self._side = BrokerSide()
         self._breaks: tuple[str, ...] = ()
         self._breaks_seq = 0
         self._aborted_seq = 0
@@ -155,6 +162,8 @@ class Execution:
                 self._broker = None
                 if breaks != self._breaks:
                     self._breaks, self._breaks_seq = breaks, seq
+            case GateChanged() | CircuitChanged() as fact:
+                self._side.note(fact)
 
     def _begin(self, at: int, order_seq: int, order: Cleared) -> list[Said]:
         assert order_seq not in self._orders, f"order {order_seq} was cleared twice"
@@ -189,7 +198,7 @@ class Execution:
         moment = Moment(
             at=at,
             halted=self._halted,
-            broker=self._broker or self._unknown_breaks(parent.order_seq),
+            broker=self._broker or self._side.shut or self._unknown_breaks(parent.order_seq),
             session_open=self._sessions.is_open(at),
             touch=touch,
             quoted_at=None if quote is None else quote.at,

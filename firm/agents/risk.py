@@ -6,9 +6,10 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from firm import config
+from firm.agents.broker_side import BrokerFact, BrokerSide
 from firm.agents.market import Market
 from firm.events.base import Entry, Event
-from firm.events.broker import AccountReported
+from firm.events.broker import AccountReported, CircuitChanged, DataStateChanged, GateChanged
 from firm.events.market import HistoryLoaded, MarketData
 from firm.events.orders import (
     Approved,
@@ -62,6 +63,7 @@ State: TypeAlias = (
     | CycleOpened
     | CycleAborted
     | AccountReported
+    | BrokerFact
 )
 Run: TypeAlias = RiskRunRequested | RiskRunCompleted | RiskRunFailed
 Heard: TypeAlias = (
@@ -110,6 +112,9 @@ class Risk:
             RiskRunFailed,
             OrderApproved,
             AccountReported,
+            GateChanged,
+            CircuitChanged,
+            DataStateChanged,
         }
     )
 
@@ -125,7 +130,8 @@ class Risk:
         self._losses = LossWatch(settings)
         self._halted_for_losses = False
         self._market = Market()
-        self._book = Book()
+        self._side = BrokerSide()
+        self._book = Book(not_live=self._side.not_live)
         self._request_seq = 0
         self._cycle_seq = 0
 
@@ -216,6 +222,9 @@ class Risk:
                     at=at,
                 )
                 self._book.account_held = dict(self._book.held)
+            case GateChanged() | CircuitChanged() | DataStateChanged() as fact:
+                self._side.note(fact)
+                self._book.shut = self._side.shut
             case CycleAborted(stage=stage, failed_seq=failed_seq):
                 self._book.abort(self._cycle_seq)
                 self._book.halted = f"the cycle was aborted: {stage} failed on entry {failed_seq}"

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from firm.config.risk import Risk
 from firm.config.section import Fraction, Port, Positive, PositiveDecimal, PositiveInt, Section
@@ -167,6 +167,21 @@ class Cluster(Section):
     shutdown_timeout_s: Positive
 
 
+class Standby(Section):
+    """The copy of the log on another host, and the fence before the gateway. Never part of the log."""
+
+    mode: Literal["local", "async", "sync"]
+    address: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")] | None
+    timeout_ms: PositiveInt
+    gateway_is_fenced: bool
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "Standby":
+        if self.mode != "local" and self.address is None:
+            raise ValueError(f"mode {self.mode} needs the address of `firm standby`, found none")
+        return self
+
+
 class Ops(Section):
     """Health and metrics endpoints, loopback only; port 0 takes a free one. Never part of the log."""
 
@@ -190,9 +205,10 @@ class Settings(Section):
     compliance: Compliance
     execution: Execution
     cluster: Cluster
+    standby: Standby
     ops: Ops
 
     def logged(self) -> str:
         """Canonical JSON of everything a decision can depend on: no hosts, ports, seats or secrets."""
-        content = self.model_dump(mode="json", exclude={"cluster", "ops", "broker"})
+        content = self.model_dump(mode="json", exclude={"cluster", "standby", "ops", "broker"})
         return json.dumps(content, sort_keys=True, separators=(",", ":"))

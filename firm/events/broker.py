@@ -29,6 +29,11 @@ class GateState(StrEnum):
     DEGRADED = "degraded"
     FROZEN = "frozen"
 
+    @property
+    def passes_orders(self) -> bool:
+        """Whether orders may be sent."""
+        return self in {GateState.OPEN, GateState.DEGRADED}
+
 
 class BreakClass(StrEnum):
     """What differs between the broker's word and the log."""
@@ -50,9 +55,18 @@ class Severity(StrEnum):
     ALARM = "alarm"
     CRITICAL = "critical"
 
+    @property
+    def stops_new_risk(self) -> bool:
+        """Whether only what reduces a position may pass while such a break is there."""
+        return self is not Severity.WARNING
+
 
 class DataState(StrEnum):
-    """What the quotes of one instrument are worth. Only live ones are quotes; awaited: none came yet."""
+    """What the quotes of one instrument are worth. Only live ones are quotes; awaited: none came yet.
+
+    Delayed: told late, on purpose. Frozen: the last ones before the close. Stale: live once, and silent for
+    too long. Missing: refused, or never begun.
+    """
 
     AWAITED = "awaited"
     LIVE = "live"
@@ -60,6 +74,11 @@ class DataState(StrEnum):
     FROZEN = "frozen"
     STALE = "stale"
     MISSING = "missing"
+
+    @property
+    def stops_new_risk(self) -> bool:
+        """Whether only what reduces the position may pass. While quotes are awaited there is no price."""
+        return self not in {DataState.AWAITED, DataState.LIVE}
 
 
 class AccountReported(Event, frozen=True, array_like=True):
@@ -96,7 +115,10 @@ class GateChanged(Event, frozen=True, array_like=True):
 
 
 class BreakFound(Event, frozen=True, array_like=True):
-    """The broker and the log differ. `subject` names what (a symbol, an order); `text` has the numbers."""
+    """The broker and the log differ. `subject` names what (a symbol, an order); `text` has the numbers.
+
+    For people: what the agents act upon are the breaks of the `Reconciled` that follows, all that stop.
+    """
 
     KIND: ClassVar[int] = 763
     kind: BreakClass

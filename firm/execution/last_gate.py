@@ -49,7 +49,7 @@ class Halt:
 
 
 class Broker:
-    """The broker is connected and reconciled, without breaks that this order's approval did not know of."""
+    """The broker is connected and reconciled and takes orders, and no break has come since the approval."""
 
     name: ClassVar[str] = "broker"
 

@@ -6,7 +6,25 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, Protocol
 
+from firm.events.broker import BreakClass, Severity
+
 LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Broke(Protocol):
+    """How often the broker's side failed."""
+
+    @property
+    def gate_closures(self) -> int:
+        """How often the gate took no more orders."""
+
+    @property
+    def circuit_openings(self) -> int:
+        """How often the circuit breaker opened."""
+
+    @property
+    def found(self) -> Mapping[tuple[BreakClass, Severity], int]:
+        """Breaks ever found, by class and severity."""
 
 
 class Gauged(Protocol):
@@ -84,6 +102,10 @@ class Counted(Protocol):
     def book(self) -> Gauged:
         """What else is known of the risk of the book."""
 
+    @property
+    def broker(self) -> Broke:
+        """What is known of the broker's side."""
+
 
 @dataclass(frozen=True)
 class Latencies:
@@ -130,6 +152,9 @@ class Figures:
     worst_stress_loss: float | None = None
     average_correlation: float | None = None
     limits_unknown: int | None = None
+    gate_closures: int = 0
+    circuit_openings: int = 0
+    breaks_found: Mapping[tuple[BreakClass, Severity], int] = field(default_factory=dict)
     latencies: Latencies | None = None
 
     @classmethod
@@ -152,5 +177,8 @@ class Figures:
             counted.book.worst_stress_loss,
             counted.book.average_correlation,
             counted.book.limits_unknown,
+            counted.broker.gate_closures,
+            counted.broker.circuit_openings,
+            dict(counted.broker.found),
             latencies,
         )

@@ -4,15 +4,14 @@ Unknown is never ok: a part nobody has heard of is reported as unknown, with wha
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
-from firm.domain.session import NS_PER_SECOND
+from firm.ops import broker_health
+from firm.ops.component import Component
 from firm.ops.status import StatusView
 
-State: TypeAlias = Literal["ok", "degraded", "down", "unknown"]
-
-NEEDED: Final = ("bus", "store", "cycles", "broker", "reconciliation", "data", "risk", "trading", "agents")
-"""The parts that must all be ok before the firm is ready; `signals` alone only degrades."""
+MINOR: Final = frozenset({"differences", "login", "signals"})
+"""The parts that only degrade the firm; all others must be ok before it is ready."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +19,16 @@ class Facts:
     """What the log cannot know, at the moment of asking; None = could not be found out.
 
     `cycle_age_s`: real seconds since the last cycle was committed. `latch`: the reason in the latch file,
-    "" when there is no file.
+    "" when there is no file. `standby_trouble`: why the standby lacks entries, and `standby_lag` how many;
+    None without one.
     """
 
     cycle_age_s: float | None
     store_writable: bool | None
     bus_alive: bool | None
     latch: str | None
+    standby_trouble: str = ""
+    standby_lag: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,6 @@ class Tolerances:
 
     max_cycle_age_s: float
     max_data_age_s: float
-
-
-@dataclass(frozen=True)
-class Component:
-    """One part of the firm; `reason` says what is known, and if not ok what is missing and what to do."""
-
-    state: State
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +62,10 @@ class Health:
         return "ok" if states == {"ok"} else "degraded"
 
     def readiness(self) -> Readiness:
-        """Ready when every part in `NEEDED` is ok."""
-        bad = [(name, self.components[name]) for name in NEEDED if self.components[name].state != "ok"]
-        return Readiness(not bad, tuple(f"{name}: {component.reason}" for name, component in bad))
+        """Ready when every part that is not `MINOR` is ok."""
+        needed = [(name, part) for name, part in self.components.items() if name not in MINOR]
+        reasons = tuple(f"{name}: {part.reason}" for name, part in needed if part.state != "ok")
+        return Readiness(not reasons, reasons)
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `/health`."""
@@ -85,9 +80,12 @@ def assess(status: StatusView, facts: Facts, tolerances: Tolerances) -> Health:
             "bus": _bus(facts),
             "store": _store(facts),
             "cycles": _cycles(facts, tolerances),
-            "broker": _broker(status),
-            "reconciliation": _reconciliation(status),
-            "data": _data(status, tolerances),
+            "broker": broker_health.broker(status),
+            "circuit": broker_health.circuit(status),
+            "reconciliation": broker_health.reconciliation(status),
+            "differences": broker_health.differences(status),
+            "data": broker_health.data(status, tolerances.max_data_age_s),
+            "login": broker_health.login(status),
             "risk": _risk(status),
             "trading": _trading(status, facts),
             "agents": _agents(status),
@@ -112,6 +110,8 @@ def _store(facts: Facts) -> Component:
             return Component("unknown", "it is not known whether the log can be written; look at the disk")
         case False:
             return Component("down", "the log cannot be written; free the disk or repair its permissions")
+        case True if facts.standby_trouble:
+            return Component("degraded", f"{facts.standby_trouble}; it lacks {facts.standby_lag} entries")
         case True:
             return Component("ok", "writable")
 
@@ -127,42 +127,6 @@ def _cycles(facts: Facts, tolerances: Tolerances) -> Component:
             " look at the broker gateway and the event bus",
         )
     return Component("ok", f"the last cycle finished {age:.1f} s ago")
-
-
-def _broker(status: StatusView) -> Component:
-    if status.connected is None:
-        return Component("unknown", "never connected; start IB Gateway or correct broker.gateway_port")
-    if not status.connected:
-        why = f"connection lost: {status.disconnect_reason}"
-        return Component("degraded", f"{why}; the firm reconnects by itself, look at IB Gateway")
-    return Component("ok", f"connected to account {status.account}")
-
-
-def _reconciliation(status: StatusView) -> Component:
-    if status.breaks is None:
-        return Component(
-            "unknown", "not reconciled since the connection was made; positions and orders are not known yet"
-        )
-    if status.breaks:
-        return Component(
-            "degraded",
-            f"positions differ from the broker's ({'; '.join(status.breaks)}); no new risk until they agree:"
-            " find the cause, put it right at the broker, and reconcile again",
-        )
-    return Component("ok", "positions agree with the broker's")
-
-
-def _data(status: StatusView, tolerances: Tolerances) -> Component:
-    if status.quoted_at is None or status.at is None:
-        return Component("unknown", "no quote has been heard yet; look at the market data subscription")
-    age, limit = (status.at - status.quoted_at) / NS_PER_SECOND, tolerances.max_data_age_s
-    if age > limit:
-        return Component(
-            "degraded",
-            f"the last quote is {age:.0f} s old in log time, allowed are {limit:g} s"
-            " (compliance.max_quote_age_ms); normal outside trading hours, else look at the data feed",
-        )
-    return Component("ok", f"the last quote is {age:.0f} s old in log time")
 
 
 def _risk(status: StatusView) -> Component:

@@ -42,6 +42,9 @@ def make_app(read: Read) -> web.Application:
         found = read().health()
         return web.json_response(found.as_dict(), status=503 if found.status == "down" else 200)
 
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response(read().as_dict())
+
     async def live(_: web.Request) -> web.Response:
         return web.json_response({"live": True})
 
@@ -62,6 +65,7 @@ def make_app(read: Read) -> web.Application:
         ("/health", health),
         ("/live", live),
         ("/ready", ready),
+        ("/status", status),
         ("/metrics", metrics),
     ):
         app.router.add_get(path, handler)

@@ -1,6 +1,7 @@
 """The firm's figures in Prometheus' text format, made from a snapshot each time somebody asks."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,6 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from firm.domain.session import NS_PER_SECOND
+from firm.events.broker import CircuitState, GateState
+from firm.ops.broker_state import BrokerView
 from firm.ops.figures import LATENCY_BUCKETS_S, Figures, Latencies
 from firm.ops.snapshot import Snapshot
 
@@ -29,6 +33,7 @@ class _Once(Collector):
         yield from _counters(self._snapshot.figures)
         yield from _money(self._snapshot.figures)
         yield from _state(self._snapshot)
+        yield from _broker(self._snapshot.status.broker)
         if self._snapshot.figures.latencies is not None:
             yield _histogram(self._snapshot.figures.latencies)
 
@@ -45,6 +50,12 @@ def _counters(figures: Figures) -> Iterator[Metric]:
     yield _counts("firm_orders_sent", "Orders intended for the broker", "algo", figures.sent_by_algo)
     yield _counts("firm_fills", "Executions", "side", figures.fills_by_side)
     yield _count("firm_barrier_missing", "Signals that missed their barrier", figures.barrier_missing)
+    yield _count("firm_gate_closures", "Times the broker's gate took no more orders", figures.gate_closures)
+    yield _count("firm_circuit_openings", "Times the circuit breaker opened", figures.circuit_openings)
+    found = CounterMetricFamily("firm_breaks_found", "Differences ever found", labels=("class", "severity"))
+    for (kind, severity), count in sorted(figures.breaks_found.items()):
+        found.add_metric((kind, severity), count)
+    yield found
 
 
 def _money(figures: Figures) -> Iterator[Metric]:
@@ -92,6 +103,37 @@ def _state(snapshot: Snapshot) -> Iterator[Metric]:
     yield parts
     if facts.cycle_age_s is not None:
         yield GaugeMetricFamily("firm_cycle_age_seconds", "Since the last cycle", facts.cycle_age_s)
+    if facts.standby_lag is not None:
+        yield GaugeMetricFamily("firm_standby_lag_entries", "Entries the standby lacks", facts.standby_lag)
+
+
+def _broker(side: BrokerView) -> Iterator[Metric]:
+    """What nobody has told is left out; a break that is gone stays as a zero."""
+    if side.gate is not None:
+        yield _one_of("firm_gate", "1: the gate to the broker is in this state", GateState, side.gate)
+        words = "1: the circuit breaker is in this state"
+        yield _one_of("firm_circuit", words, CircuitState, side.circuit)
+    words = "Differences between the broker and the log that are there now"
+    breaks = GaugeMetricFamily("firm_breaks_open", words, labels=("class", "severity"))
+    for (kind, severity), count in side.breaks_known.items():
+        breaks.add_metric((kind, severity), count)
+    yield breaks
+    if side.data:
+        words = "Instruments by what their quotes are worth; only live and awaited ones take new risk"
+        data = GaugeMetricFamily("firm_instruments", words, labels=("data",))
+        for state, count in side.data.items():
+            data.add_metric((state,), count)
+        yield data
+    if side.login_by is not None:
+        words = "Unix time before which a person must log in at the gateway"
+        yield GaugeMetricFamily("firm_login_by_timestamp_seconds", words, side.login_by / NS_PER_SECOND)
+
+
+def _one_of(name: str, words: str, states: type[StrEnum], state: StrEnum) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=("state",))
+    for each in states:
+        family.add_metric((each,), float(each is state))
+    return family
 
 
 def _histogram(latencies: Latencies) -> Metric:

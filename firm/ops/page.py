@@ -31,7 +31,9 @@ def page(snapshot: Snapshot) -> str:
         f"<td>{escape(part.reason)}</td></tr>"
         for name, part in health.components.items()
     )
-    links = "".join(f'<a href="{path}">{path}</a>' for path in ("/health", "/ready", "/live", "/metrics"))
+    links = "".join(
+        f'<a href="{path}">{path}</a>' for path in ("/status", "/health", "/ready", "/live", "/metrics")
+    )
     figures = snapshot.figures
     equity = "not marked yet" if figures.equity is None else f"${figures.equity:,.0f}"
     return (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from firm.ops.broker_state import utc
 from firm.ops.figures import Figures
 from firm.ops.health import Facts, Health, Tolerances, assess
 from firm.ops.status import StatusView
@@ -19,3 +20,22 @@ class Snapshot:
     def health(self) -> Health:
         """Every part, judged."""
         return assess(self.status, self.facts, self.tolerances)
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `/status`: where the firm stands, down to single instruments and breaks."""
+        health, status = self.health(), self.status
+        readiness = health.readiness()
+        return {
+            "status": health.status,
+            "ready": readiness.ready,
+            "reasons": list(readiness.reasons),
+            "at": None if status.at is None else utc(status.at),
+            "entries": self.figures.entries,
+            "equity": self.figures.equity,
+            "halted": status.halted or self.facts.latch or None,
+            "broker": {
+                "connected": status.connected,
+                "account": status.account or None,
+                **status.broker.as_dict(),
+            },
+        }

@@ -1,6 +1,6 @@
 """Where the firm stands, folded from the log: what health is judged by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from firm.events import CODEC, Record
@@ -18,6 +18,7 @@ from firm.events.system import (
     TradingHalted,
     TradingRearmed,
 )
+from firm.ops.broker_state import BrokerState, BrokerView
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class StatusView:
 
     `at` and `quoted_at` are log times (ns UTC) of the last cycle and the last quote. `breaks` is None until
     the present connection has been reconciled. At the last decision: `risk_unknown` says what limits lacked,
-    `barrier` is (answered, expected).
+    `barrier` is (answered, expected). `broker` is what its side says of itself.
     """
 
     seq: int = 0
@@ -43,6 +44,7 @@ class StatusView:
     halted: str | None = None
     poisoned: tuple[tuple[str, int], ...] = ()
     barrier: tuple[int, int] | None = None
+    broker: BrokerView = field(default_factory=BrokerView)
 
 
 class Status:
@@ -61,12 +63,15 @@ class Status:
         self._halted: str | None = None
         self._poisoned: dict[str, int] = {}
         self._barrier: tuple[int, int] | None = None
+        self._broker = BrokerState()
 
     def note(self, record: Record) -> None:
         """Take in the next record of the log."""
         self._seq = record.seq
         if record.kind == MarketData.KIND:
             self._quoted_at = record.at
+        elif record.kind in _BROKERS_OWN:
+            self._broker.note(record.at, CODEC.event(record))
         elif record.kind in _KINDS:
             self._note(record)
 
@@ -128,9 +133,11 @@ class Status:
             self._halted,
             tuple(sorted(self._poisoned.items())),
             self._barrier,
+            self._broker.view(),
         )
 
 
+_BROKERS_OWN: Final = frozenset(cls.KIND for cls in BrokerState.HEARD)
 _KINDS: Final = frozenset(
     cls.KIND
     for cls in (

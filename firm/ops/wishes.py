@@ -25,6 +25,9 @@ MAILBOX: Final = "operator"
 DATABASE: Final = "events.db"
 NAME: Final = re.compile(r"(\d{20})-[0-9a-f]{8}\.(json|taken)")
 
+WAITING_MAX: Final = 1_000
+"""Wishes that wait at most: a firm that leaves so many lying takes none, and a kill needs no place."""
+
 Words: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000, pattern=r"\S")]
 Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
@@ -144,6 +147,11 @@ def _post(run_dir: Path, wish: Wish) -> Path:
     mailbox = run_dir / MAILBOX
     try:
         mailbox.mkdir(mode=0o700, exist_ok=True)
+        if (waiting := sum(NAME.fullmatch(name) is not None for name in _names(mailbox))) >= WAITING_MAX:
+            raise FirmError(
+                f"a place in {mailbox} was needed, found {waiting} wishes waiting: the firm does not take "
+                "them. See whether it runs; `firm kill` needs no place"
+            )
         path = mailbox / f"{next_number(run_dir):020d}-{secrets.token_hex(4)}.json"
         write_atomically(path, content)
     except OSError as error:

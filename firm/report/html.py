@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from shlex import quote
 
+from firm.report.broker_tables import broker_section
 from firm.report.chart import figure
 from firm.report.figures import charts
 from firm.report.risk_summary import worst_first
@@ -38,7 +39,8 @@ def render(summary: Summary, head: bytes, latencies_ms: Iterable[float] = (), ru
         f"{_header(summary, head)}<main>"
         f"{_key_figures(summary, latencies_ms)}"
         f"{_performance(drawn)}{_risk(summary, drawn)}{_trading(summary, drawn)}"
-        f"{_refusals(summary)}{_positions(summary)}{_incidents(summary)}{_verify(head, run)}"
+        f"{_refusals(summary)}{_positions(summary)}{_broker(summary)}"
+        f"{_incidents(summary)}{_verify(head, run)}"
         f"</main><script>{script}</script></body></html>\n"
     )
 
@@ -194,6 +196,10 @@ def _positions(summary: Summary) -> str:
     else:
         words = note(f"Last reconciled with the broker at {minute(story.reconciled_at)} UTC, without breaks.")
     return _section("positions", "Positions at the end", positions_table(summary) + words)
+
+
+def _broker(summary: Summary) -> str:
+    return _section("broker", "Broker", broker_section(summary))
 
 
 def _incidents(summary: Summary) -> str:

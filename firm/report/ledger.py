@@ -30,6 +30,9 @@ from firm.report.times import day_of
 KEPT: Final = 2_000
 """How many orders, refusals and fills are kept one by one, the newest; the counts are always of all."""
 
+REMEMBERED: Final = 50_000
+"""How many executions are remembered, the newest, to know a correction or a second report of the fee."""
+
 Refused: TypeAlias = RiskRefused | ComplianceRefused | ExecutionRefused | BrokerRejected
 
 
@@ -88,7 +91,10 @@ class FillRow:
 
 
 class Ledger:
-    """A fold of everything about orders. `orders`, `refusals` and `fills` hold the newest `KEPT`."""
+    """A fold of everything about orders. `orders`, `refusals` and `fills` hold the newest `KEPT`.
+
+    `commissions`: all fees reported, account currency; a fee counts once per execution.
+    """
 
     KINDS: Final = frozenset(
         cls.KIND
@@ -124,12 +130,8 @@ class Ledger:
         self.refused_by_day: Counter[date] = Counter()
         self._parents: dict[int, int] = {}
         self._executions: dict[str, OrderFilled] = {}
-        self._fees: dict[str, Decimal] = {}
-
-    @property
-    def commissions(self) -> Decimal:
-        """All fees reported, account currency; a fee counts once per execution."""
-        return sum(self._fees.values(), start=ZERO)
+        self._charged: dict[str, None] = {}
+        self.commissions = ZERO
 
     def symbol(self, instrument: int) -> str:
         """The symbol of an instrument's index, `#index` if nobody resolved it."""
@@ -154,7 +156,10 @@ class Ledger:
             case OrderFilled() as fill:
                 self._fill(entry, fill)
             case CommissionReported(exec_id=exec_id, commission=commission):
-                self._fees.setdefault(exec_id, commission)
+                if exec_id not in self._charged:
+                    self._charged[exec_id] = None
+                    self.commissions += commission
+                    _forget(self._charged)
             case OrderUnknown():
                 self.doubtful["unknown"] += 1
             case OrderNotAccepted():
@@ -201,6 +206,7 @@ class Ledger:
         if former is not None and fill.revision <= former.revision:
             return
         self._executions[fill.exec_id] = fill
+        _forget(self._executions)
         if former is not None:
             self._book(former, -1, day_of(entry.at))
         self._book(fill, +1, day_of(entry.at))
@@ -233,3 +239,8 @@ class Ledger:
             row.state = row.state if row.filled else "refused"
             row.reason = f"{by}: {name}"
         self.refusals.append(RefusalRow(entry.at, by, name, refused.reason, row))
+
+
+def _forget(remembered: dict[str, Any]) -> None:
+    if len(remembered) > REMEMBERED:
+        del remembered[next(iter(remembered))]

@@ -15,6 +15,8 @@ from firm.events.risk import PositionChanged
 from firm.events.signals import BarrierClosed, LateAnswer, Signal
 from firm.events.system import CycleKind, CycleOpened, InstrumentsResolved, RunStarted
 from firm.report.book import BookSeries
+from firm.report.broker import BrokerSeries
+from firm.report.broker_summary import broker_summary
 from firm.report.ledger import Ledger
 from firm.report.risk_summary import risk_summary
 from firm.report.story import Story
@@ -29,6 +31,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.ledger, self.book, self.story = Ledger(), BookSeries(), Story()
+        self.broker = BrokerSeries()
         self.started: RunStarted | None = None
         self.config: Mapping[str, Any] = {}
         self.entries = 0
@@ -52,6 +55,8 @@ class Summary:
             self.ledger.note(CODEC.entry(record))
         elif record.kind in BookSeries.KINDS:
             self.book.note(CODEC.entry(record))
+        elif record.kind in BrokerSeries.KINDS:
+            self.broker.note(CODEC.entry(record))
         elif record.kind in Story.KINDS:
             self.story.note(record)
         elif record.kind in _OWN_KINDS:
@@ -191,6 +196,7 @@ class Summary:
             **_orders(self),
             **_money(self),
             **risk_summary(self),
+            "broker": broker_summary(self.broker, self.last_at, self.ledger.symbol),
             "halts": self.story.halts,
             "halted": self.story.halted,
             "tick_to_order_ms": percentiles(latencies_ms),

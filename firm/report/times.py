@@ -31,3 +31,17 @@ def minute(at: int) -> str:
     '2024-01-02 15:00'
     """
     return moment(at).strftime("%Y-%m-%d %H:%M")
+
+
+def duration(ns: int) -> str:
+    """A span of time in the unit that suits it.
+
+    >>> duration(45 * 10**9), duration(14 * 60 * 10**9), duration(7_000 * 10**9), duration(3 * 10**15)
+    ('45 s', '14 min', '1.9 h', '34.7 days')
+    """
+    seconds = ns / NS_PER_SECOND
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    if seconds < 3_600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -8,6 +8,14 @@ from figure_controls import FIGURES
 from stage import CLOSE, MINUTE, OPEN, StageBroker, deaf_to
 
 from firm.domain.order import Side
+from firm.events.broker import (
+    CircuitChanged,
+    CircuitState,
+    DataState,
+    DataStateChanged,
+    GateChanged,
+    GateState,
+)
 from firm.events.external import ExternalEvent, Topic
 from firm.events.orders import OrderFilled
 from firm.events.risk import PositionChanged, RiskRunFailed, RiskRunRequested
@@ -26,6 +34,14 @@ DEAF = deaf_to(TradingHalted)
 DEAF_EXECUTION = {"cio": DEAF, "risk": DEAF, "compliance": DEAF}
 MISMATCH = Reconciled(((KO, Decimal(7)),), Decimal(1_000_000), ("KO: broker 7, ledger 0",))
 LINK_LOST = BrokerDisconnected("link lost")
+RESTART = "the gateway restarts at 23:45 New York time"
+FROZEN = GateChanged(GateState.OPEN, GateState.FROZEN, RESTART)
+SYNCING = GateChanged(GateState.FROZEN, GateState.SYNCING, "the time of the restart is over")
+REOPENED = GateChanged(GateState.SYNCING, GateState.OPEN, "reconciled")
+TRIPPED = CircuitChanged(CircuitState.CLOSED, CircuitState.OPEN, "5 failures in a row")
+COOLED = CircuitChanged(CircuitState.OPEN, CircuitState.HALF_OPEN, "60000 ms have passed")
+DELAYED = DataStateChanged(KO, DataState.LIVE, DataState.DELAYED, "the gateway gives data of type 3")
+LIVE = DataStateChanged(KO, DataState.DELAYED, DataState.LIVE, "live quotes")
 
 CASES = [
     *FIGURES,
@@ -72,6 +88,29 @@ CASES = [
         changes={"cio": deaf_to(BrokerDisconnected)},
         same=False,
         title="not reconciled",
+    ),
+    Case(
+        "risk.gate",
+        f"gate: nothing new may be sent to the broker: the gate is frozen: {RESTART}",
+        story=told(FROZEN),
+        loose_story=told(FROZEN, SYNCING, REOPENED),
+        changes={"cio": deaf_to(GateChanged)},
+    ),
+    Case(
+        "risk.gate",
+        "gate: nothing new may be sent to the broker: the circuit breaker is open: 5 failures in a row",
+        story=told(TRIPPED),
+        loose_story=told(TRIPPED, COOLED),
+        changes={"cio": deaf_to(CircuitChanged)},
+        title="circuit",
+    ),
+    Case(
+        "risk.data",
+        "data: KO: its quotes are delayed: the gateway gives data of type 3",
+        story=told(DELAYED),
+        loose_story=told(DELAYED, LIVE),
+        changes={"cio": deaf_to(DataStateChanged)},
+        only=KO,
     ),
     Case(
         "risk.reconciliation",
@@ -184,6 +223,20 @@ CASES = [
         story=told(MISMATCH, at=OPEN[1]),
         loose_story=StageBroker,
         title="breaks",
+    ),
+    Case(
+        "execution.broker",
+        f"broker: the gate is frozen: {RESTART}",
+        story=told(FROZEN, at=OPEN[1]),
+        loose_story=told(FROZEN, SYNCING, REOPENED, at=OPEN[1]),
+        title="gate",
+    ),
+    Case(
+        "execution.broker",
+        "broker: the circuit breaker is open: 5 failures in a row",
+        story=told(TRIPPED, at=OPEN[1]),
+        loose_story=told(TRIPPED, COOLED, at=OPEN[1]),
+        title="circuit",
     ),
     Case(
         "execution.validity",

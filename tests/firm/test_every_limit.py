@@ -18,13 +18,13 @@ from firm.events.risk import RiskMeasured
 from firm.execution import last_gate
 from firm.ops.health import Component, Facts, Tolerances, assess
 from firm.ops.status import Status
-from firm.risk import fed_figures, figures, limits
+from firm.risk import fed_figures, figures, limits, opening_rules
 from firm.store.memory import MemoryStore
 
 Refusal: TypeAlias = RiskRefused | ComplianceRefused | ExecutionRefused
 
 FLOORS: dict[str, tuple[tuple[ModuleType, ...], type[Refusal]]] = {
-    "risk": ((limits, figures, fed_figures), RiskRefused),
+    "risk": ((limits, opening_rules, figures, fed_figures), RiskRefused),
     "compliance": ((pretrade,), ComplianceRefused),
     "execution": ((last_gate,), ExecutionRefused),
 }
@@ -38,7 +38,7 @@ def controls_of(floor: str) -> set[str]:
         for cls in vars(module).values()
         if isinstance(cls, type)
         and cls.__module__ == module.__name__
-        and "objection" in vars(cls)
+        and hasattr(cls, "objection")
         and "name" in vars(cls)
     }
 

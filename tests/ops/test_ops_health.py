@@ -18,7 +18,7 @@ from firm.events.system import (
     TradingHalted,
     TradingRearmed,
 )
-from firm.ops.health import NEEDED, Facts, Health, Readiness, Tolerances, assess
+from firm.ops.health import MINOR, Facts, Health, Readiness, Tolerances, assess
 from firm.ops.status import Status, StatusView
 
 WELL = Facts(cycle_age_s=0.5, store_writable=True, bus_alive=True, latch="")
@@ -70,7 +70,7 @@ def test_a_firm_that_has_heard_nothing_is_unknown_in_every_part_and_not_ready():
 
     assert health.status == "degraded"
     assert {c.state for name, c in health.components.items() if name != "agents"} == {"unknown"}
-    assert len(health.readiness().reasons) == len(NEEDED) - 1
+    assert len(health.readiness().reasons) == len(health.components.keys() - MINOR) - 1
     assert all(len(reason) > 20 for reason in health.readiness().reasons)
 
 

@@ -81,7 +81,7 @@ def test_a_firm_that_is_not_ready_says_why_and_what_to_do(get: Get, served: Serv
 def test_a_state_that_cannot_be_read_is_down_and_not_ready(get: Get, served: Served):
     served.now = StoreError("the disk is gone")
 
-    for path in ("/health", "/ready", "/metrics", "/"):
+    for path in ("/health", "/ready", "/status", "/metrics", "/"):
         status, body, _ = get(path)
         assert status == 503
         assert "the disk is gone" in body
@@ -109,7 +109,7 @@ def test_the_front_page_shows_the_state_and_links_the_rest(get: Get, served: Ser
 
     Reader().feed(body)
     assert status == 200
-    assert links == ["/health", "/ready", "/live", "/metrics"]
+    assert links == ["/status", "/health", "/ready", "/live", "/metrics"]
     assert "not ready to trade" in body
     assert "&lt;b&gt;drill" in body
     assert "http://" not in body
@@ -169,3 +169,13 @@ def test_a_server_stops_and_its_port_is_free_again(served: Served):
     again = OpsServer("127.0.0.1", port, served)
     assert again.start() == port
     again.stop()
+
+
+def test_the_status_is_whole_and_says_what_ready_says(get: Get):
+    status, body, headers = get("/status")
+    found, ready = json.loads(body), json.loads(get("/ready")[1])
+
+    assert (status, headers["Cache-Control"]) == (200, "no-store")
+    assert (found["ready"], found["reasons"]) == (ready["ready"], ready["reasons"])
+    assert found["broker"]["account"] == "DU0000001"
+    assert found["broker"]["gate"]["state"] is None

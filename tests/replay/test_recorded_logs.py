@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from firm.bus.replay import replay
-from firm.events import Record
+from firm.events import CODEC, Record, broker
+from firm.events.base import Event
+from firm.events.orders import OrderProposed
 from firm.local import LocalCrew
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.roster import recorded_settings, rules
@@ -20,6 +22,19 @@ LOGS = sorted(Path(__file__).parent.glob("schema_*.msgpack"))
 
 def test_there_is_a_recorded_log():
     assert LOGS
+
+
+def test_the_newest_log_has_every_word_of_the_broker_and_what_was_decided_then():
+    events = [CODEC.event(Record(*row)) for row in msgspec.msgpack.decode(LOGS[-1].read_bytes())]
+    words = {cls for cls in vars(broker).values() if isinstance(cls, type) and issubclass(cls, Event)} - {
+        Event
+    }
+    restrained = {e.rationale.partition("only reducing: ")[2] for e in events if isinstance(e, OrderProposed)}
+
+    assert len(words) == 7
+    assert words <= {type(event) for event in events}
+    for reason in ("its quotes are stale", "nothing new may be sent to the broker", "1 unresolved breaks"):
+        assert any(found.startswith(reason) for found in restrained), reason
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
