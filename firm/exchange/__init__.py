@@ -7,6 +7,7 @@ from firm.exchange.conditions import Condition
 from firm.exchange.exchange import Exchange
 from firm.exchange.fees import TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
+from firm.exchange.money import Money
 from firm.exchange.orders import Algo, ExchangeState, OrderTicket, Special, Trail, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
@@ -21,6 +22,7 @@ from firm.exchange.reports import (
     RequestRefused,
 )
 from firm.exchange.ticks import TickRule
+from firm.exchange.venues import Venue
 
 __all__ = [
     "Algo",
@@ -30,6 +32,7 @@ __all__ = [
     "ExchangeState",
     "MarginEffect",
     "MarginRules",
+    "Money",
     "OrderAccepted",
     "OrderActivated",
     "OrderCancelled",
@@ -44,5 +47,6 @@ __all__ = [
     "TickRule",
     "TieredFees",
     "Trail",
+    "Venue",
     "WorkingOrder",
 ]

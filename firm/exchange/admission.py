@@ -8,7 +8,7 @@ from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.exchange.account import Account
 from firm.exchange.book import DisplayedBook
-from firm.exchange.fees import TieredFees
+from firm.exchange.fees import FeeSchedule
 from firm.exchange.margin import Exposure, MarginEffect, MarginRules
 from firm.exchange.orders import OrderTicket, WorkingOrder
 from firm.exchange.wellformed import Objection, malformed
@@ -29,7 +29,7 @@ class Admission:
         account: Account,
         book: DisplayedBook,
         rules: MarginRules,
-        fees: TieredFees,
+        fees: FeeSchedule,
     ) -> None:
         self._instruments, self._account, self._book = instruments, account, book
         self._rules, self._fees = rules, fees
@@ -45,7 +45,7 @@ class Admission:
         exposures[ticket.instrument] = held.with_order(ticket.side, added)
         after = _gross(exposures, values)
         equity = self._account.equity
-        commission = self._fees.total(ticket.quantity, ticket.quantity * (values[ticket.instrument] or ZERO))
+        commission = self._commission(ticket)
         return MarginEffect(
             requirement_before=self._rules.requirement(before),
             requirement_after=self._rules.requirement(after),
@@ -53,6 +53,14 @@ class Admission:
             equity_after=equity - commission,
             commission=commission,
             objection=self._objection(ticket, exposures[ticket.instrument], values, (before, after, equity)),
+        )
+
+    def _commission(self, ticket: OrderTicket) -> Decimal:
+        """What the whole order costs at its price or the mark, in the base currency; venue fees left out."""
+        price = self._price(ticket.instrument, ticket) or ZERO
+        value = ticket.quantity * (price * self._instruments[ticket.instrument].multiplier)
+        return self._in_base(
+            ticket.instrument, self._fees.of(ticket.instrument).total(ticket.quantity, value)
         )
 
     def _objection(
@@ -66,14 +74,17 @@ class Admission:
         if values[ticket.instrument] is None:
             return f"no price is known for {self._instruments[ticket.instrument].symbol}"
         short = exposure.position - exposure.selling
-        uncovered = ticket.side is Side.SELL and short < 0 and not ticket.special.parent
+        borrowed = self._instruments[ticket.instrument].sec_type not in {"CASH", "FUT"}
+        uncovered = borrowed and ticket.side is Side.SELL and short < 0 and not ticket.special.parent
         if uncovered and not self._rules.shorts_allowed:
             return f"short selling is not allowed in this account; the orders would sell {-short} short"
         limit = self._rules.gross_leverage_max * equity
         if after > before and after > limit:
+            base = self._account.base
             return (
-                f"insufficient funds: gross exposure with all working orders would be {after:.2f} USD, "
-                f"the limit is {limit:.2f} USD ({self._rules.gross_leverage_max} times equity {equity:.2f})"
+                f"insufficient funds: gross exposure with all working orders would be {after:.2f} {base}, "
+                f"the limit is {limit:.2f} {base} "
+                f"({self._rules.gross_leverage_max} times equity {equity:.2f})"
             )
         return None
 
@@ -95,11 +106,23 @@ class Admission:
         return exposures, grouped
 
     def _unit_value(self, instrument: int, ticket: OrderTicket) -> Decimal | None:
-        """Money value of one unit at the mark; the ticket's own instrument at its limit if that is more."""
+        """Value of one unit at its price in the base currency; None while no price is known."""
+        price = self._price(instrument, ticket)
+        if price is None:
+            return None
+        return self._in_base(instrument, price * self._instruments[instrument].multiplier)
+
+    def _price(self, instrument: int, ticket: OrderTicket) -> Decimal | None:
+        """The mark; of the ticket's own instrument, its limit if that is more."""
         mark = self._book.mark(instrument)
         if instrument == ticket.instrument and ticket.limit_price is not None:
             mark = max(mark or ZERO, ticket.limit_price) if ticket.side is Side.SELL or mark is None else mark
-        return None if mark is None else mark * self._instruments[instrument].multiplier
+        return mark
+
+    def _in_base(self, instrument: int, amount: Decimal) -> Decimal:
+        """An amount of the instrument's currency in the account's."""
+        currency = self._instruments[instrument].currency
+        return amount if currency == self._account.base else amount * self._account.rates.of(currency)
 
 
 def _group(ticket: OrderTicket) -> tuple[str, int, Side]:

@@ -1,6 +1,6 @@
 """What the market shows: the last quote of each instrument, and how much of it customers have used up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.domain.position import ZERO
+from firm.exchange.venues import Offer, Venue, resting_place, routed
 from firm.tape.tape import QUOTE
 
 Quotes: TypeAlias = NDArray[np.void]
 Shown: TypeAlias = tuple[float, float, float, float]
+Taken: TypeAlias = tuple[int, Side, str]  # the column whose next quote brings it back, who took it, where
 MARK_PLACES = 8  # a middle of two decimal prices, without the noise of binary halves
 FIELDS = ("bid", "ask", "bid_size", "ask_size")
 
@@ -24,14 +26,22 @@ class DisplayedBook:
     A new quote replenishes both sides of its instrument, nothing else does. `close` takes every quote away
     (a session's quotes do not survive it). The mark of an instrument is the middle of its quote; without a
     two-sided quote the last such middle, or a later print. `volumes` and `closes` are what was printed in
-    this session, and the marks at the end of the last one.
+    this session, and the marks at the end of the last one. Nothing trades in `halted` instruments. `venues`
+    are where an instrument trades, if that is said; used-up size is then of a venue.
     """
 
-    def __init__(self, instruments: Sequence[Instrument], marks: Sequence[float]) -> None:
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        marks: Sequence[float],
+        venues: Mapping[int, tuple[Venue, ...]] | None = None,
+    ) -> None:
         assert len(marks) == len(instruments), "one mark an instrument, NaN where none is known"
         self._instruments = instruments
+        self.venues = dict(venues or {})
+        self.halted: set[int] = set()
         self._quotes = np.zeros(len(instruments), dtype=QUOTE)
-        self._consumed: dict[tuple[int, Side], Decimal] = {}
+        self._consumed: dict[Taken, Decimal] = {}
         self._marks = np.array(marks, dtype=np.float64)
         self.closes = self._marks.tolist()
         self.volumes = [0.0] * len(instruments)
@@ -43,9 +53,8 @@ class DisplayedBook:
             self._keep_middles(index)
         self._quotes[index] = quotes
         if self._consumed:
-            for i in index.tolist():
-                self._consumed.pop((i, Side.BUY), None)
-                self._consumed.pop((i, Side.SELL), None)
+            quoted = set(index.tolist())
+            self._consumed = {key: used for key, used in self._consumed.items() if key[0] not in quoted}
 
     def printed(self, instrument: int, price: float, size: float) -> None:
         """A public trade: the mark of an instrument nobody quotes on both sides."""
@@ -75,13 +84,58 @@ class DisplayedBook:
         return self._instruments[instrument].round_quantity(float(size))
 
     def available(self, instrument: int, side: Side) -> Decimal:
-        """Displayed size an order of `side` can still take, on the lot grid."""
-        return self.shown(instrument, side) - self._consumed.get((instrument, side), ZERO)
+        """Displayed size an order of `side` can still take, at all venues together, on the lot grid."""
+        if instrument in self.venues:
+            return sum((offer.size for offer in self._at_venues(instrument, side)), start=ZERO)
+        return self.shown(instrument, side) - self._consumed.get((instrument, side, ""), ZERO)
 
-    def take(self, instrument: int, side: Side, quantity: Decimal) -> None:
+    def offers(self, instrument: int, side: Side, route: str) -> list[Offer]:
+        """Where an order of `side` sent to `route` (empty: SMART) takes the touch, in that order."""
+        venues = self.venues.get(instrument)
+        if venues is None:
+            return [Offer("", instrument, self.available(instrument, side))]
+        return routed(venues, self._at_venues(instrument, side), route)
+
+    def resting_place(self, instrument: int, route: str) -> str:
+        """The venue where an order sent to `route` rests; empty where none are told apart."""
+        venues = self.venues.get(instrument)
+        return "" if venues is None else resting_place(venues, route)
+
+    def venue_fee(self, instrument: int, name: str, *, removed_liquidity: bool) -> Decimal:
+        """What one unit costs at the venue beside the commission."""
+        for venue in self.venues.get(instrument, ()):
+            if venue.name == name:
+                return venue.fee(removed_liquidity=removed_liquidity)
+        return ZERO
+
+    def at_venue(self, instrument: int, side: Side, name: str) -> tuple[Decimal | None, Decimal]:
+        """Price and size an order of `side` sees at one venue, used up or not."""
+        venues = self.venues[instrument]
+        venue = next(v for v in venues if v.name == name)
+        if venue.feed >= 0:
+            return self.touch(venue.feed, side), self.shown(venue.feed, side)
+        shown, lots = self.shown(instrument, side), self._instruments[instrument]
+        size = lots.round_quantity(shown * venue.share)
+        if venue is venues[0]:
+            size = shown - sum((lots.round_quantity(shown * v.share) for v in venues[1:]), start=ZERO)
+        return (self.touch(instrument, side) if size > 0 else None), size
+
+    def _at_venues(self, instrument: int, side: Side) -> list[Offer]:
+        best = self.touch(instrument, side)
+        offers = []
+        for venue in self.venues[instrument]:
+            price, size = self.at_venue(instrument, side, venue.name)
+            if price is not None and price == best:
+                column = venue.feed if venue.feed >= 0 else instrument
+                used = self._consumed.get((column, side, venue.name), ZERO)
+                offers.append(Offer(venue.name, column, size - used))
+        return offers
+
+    def take(self, offer: Offer, side: Side, quantity: Decimal) -> None:
         """Use up displayed size; more than is left is a bug."""
-        assert 0 < quantity <= self.available(instrument, side), "displayed size over-consumed"
-        self._consumed[instrument, side] = self._consumed.get((instrument, side), ZERO) + quantity
+        assert 0 < quantity <= offer.size, "displayed size over-consumed"
+        key = (offer.column, side, offer.venue)
+        self._consumed[key] = self._consumed.get(key, ZERO) + quantity
 
     def mark(self, instrument: int) -> Decimal | None:
         """The value of one unit; None when no price was ever known."""
@@ -97,12 +151,9 @@ class DisplayedBook:
         for field in FIELDS:
             self._quotes[instrument][field] = 0.0
 
-    def state(self) -> tuple[list[float], list[Shown], list[tuple[Decimal, Decimal]]]:
-        """Marks, quotes and used-up sizes (taken by buyers, by sellers), by instrument."""
-        consumed = [
-            (self._consumed.get((i, Side.BUY), ZERO), self._consumed.get((i, Side.SELL), ZERO))
-            for i in range(len(self._instruments))
-        ]
+    def state(self) -> tuple[list[float], list[Shown], list[tuple[int, Side, str, Decimal]]]:
+        """Marks and quotes by instrument, and what is used up of them."""
+        consumed = [(*key, used) for key, used in self._consumed.items()]
         columns = (self._quotes[field].tolist() for field in FIELDS)
         quotes = [(b, a, bs, as_) for b, a, bs, as_ in zip(*columns, strict=True)]
         return self._marks.tolist(), quotes, consumed
@@ -111,17 +162,12 @@ class DisplayedBook:
         self,
         marks: Sequence[float],
         quotes: Sequence[Shown],
-        consumed: Sequence[tuple[Decimal, Decimal]],
+        consumed: Sequence[tuple[int, Side, str, Decimal]],
     ) -> None:
         """Take over what `state` gave."""
         self._marks = np.array(marks, dtype=np.float64)
         self._quotes = np.array([(i, *shown) for i, shown in enumerate(quotes)], dtype=QUOTE)
-        self._consumed = {
-            (i, side): used
-            for i, pair in enumerate(consumed)
-            for side, used in zip((Side.BUY, Side.SELL), pair, strict=True)
-            if used
-        }
+        self._consumed = {(column, side, venue): used for column, side, venue, used in consumed}
 
     def _keep_middles(self, index: NDArray[np.int32] | slice) -> None:
         """Remember the middles of two-sided quotes that are about to go."""

@@ -16,7 +16,7 @@ from firm.exchange.reports import ExchangeEvent
 def pay_dividend(exchange: Exchange, instrument: int, amount: Decimal) -> Decimal:
     """Pay `amount` for each share held (a short position pays it); what the account got."""
     paid = exchange.account.positions[instrument].quantity * amount
-    exchange.account.receive(paid)
+    exchange.account.receive(paid, exchange.instruments[instrument].currency)
     return paid
 
 
@@ -31,7 +31,8 @@ def split(exchange: Exchange, instrument: int, new: int, old: int) -> list[Excha
     exchange.book.rescale(instrument, old / new)
     if whole != exact and mark is not None and lot:
         price = mark * old / new
-        account.receive((exact - whole) * price * exchange.instruments[instrument].multiplier)
+        traits = exchange.instruments[instrument]
+        account.receive((exact - whole) * price * traits.multiplier, traits.currency)
     account.positions[instrument] = Position(whole, before.average_price * old / new, before.realized_pnl)
     return events
 

@@ -13,8 +13,10 @@ Rules, all of them:
 - An order sent outside a session is held, and enters with the first frame of the next session. Day orders end
   at the close of the session they could first trade in. An IOC order's rest is cancelled when it has had its
   one chance; a fill-or-kill order takes all or nothing then. Quotes do not outlive their session.
-- An order for the opening has its one chance when its instrument is first quoted in the session; one for the
-  closing meets the last quote of the session, at the close. Neither takes more than is displayed.
+- An order for the opening has its one chance when its instrument is first quoted in the session: it meets
+  the print that comes with it (the opening cross), then the quote. One for the closing meets the last quote
+  of the session, at the close. Neither takes more than was printed or is displayed.
+- Where venues are told apart, `venues` says where an order goes. Nothing trades in a halted instrument.
 - A stop waits for its election (`triggers`), a child for its parent to fill, an order not transmitted for a
   relative that is, a conditional one for its conditions, a short sale for shares to borrow.
 - Customer orders never meet each other, and they do not move the replayed market.
@@ -33,9 +35,10 @@ from firm.exchange.account import Account
 from firm.exchange.admission import Admission, Objection, malformed
 from firm.exchange.book import DisplayedBook
 from firm.exchange.entry import entered, entry_time
-from firm.exchange.fees import TieredFees
+from firm.exchange.fees import FeeSchedule, TieredFees
 from firm.exchange.margin import MarginEffect, MarginRules
 from firm.exchange.matching import fill_by_print, note_queue, note_queues, take_touch
+from firm.exchange.money import DOLLARS, Money
 from firm.exchange.orders import AT_OPEN, ExchangeState, OrderTicket, Special, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
@@ -47,9 +50,11 @@ from firm.exchange.reports import (
     OrderRejected,
     RequestRefused,
 )
+from firm.exchange.snapshot import put_back, taken
 from firm.exchange.table import FIRST_PERM_ID
 from firm.exchange.ticks import TickRule
 from firm.exchange.trading import Trading, waits
+from firm.exchange.venues import Venue
 from firm.exchange.view import MarketView
 from firm.tape.tape import Frame
 
@@ -69,19 +74,24 @@ class Exchange:
         margin: MarginRules,
         marks: Sequence[float],
         tick_rules: Mapping[int, TickRule] | None = None,
+        venues: Mapping[int, tuple[Venue, ...]] | None = None,
+        own_fees: Mapping[int, TieredFees] | None = None,
+        money: Money = DOLLARS,
     ) -> None:
-        """Open an account with `cash`; `marks` are the last known prices by instrument (NaN: unknown).
+        """Open an account with `cash` of the base currency; `marks` are the last known prices (NaN: unknown).
 
-        `tick_rules` by instrument index replace the tick size where prices move on a banded grid.
+        By instrument index: `tick_rules` replace the tick size where prices move on a banded grid, `venues`
+        are told apart where there are several, `own_fees` replace `fees`.
         """
         assert [i.index for i in instruments] == list(range(len(instruments))), "instruments in index order"
         self.instruments = tuple(instruments)
         self.tick_rules = dict(tick_rules or {})
-        self.book = DisplayedBook(self.instruments, marks)
-        self.account = Account(account, cash, self.instruments, self.book)
+        self.book = DisplayedBook(self.instruments, marks, venues)
+        self.account = Account(account, cash, self.instruments, self.book, money)
         self._sessions = sessions
-        self._admission = Admission(self.instruments, self.account, self.book, margin, fees)
-        self._trading = Trading(self.instruments, self.book, self.account, fees)
+        schedule = FeeSchedule(fees, own_fees or {})
+        self._admission = Admission(self.instruments, self.account, self.book, margin, schedule)
+        self._trading = Trading(self.instruments, self.book, self.account, schedule)
         self._trading.view = MarketView(self._trading, self.book, self.account, margin)
         self._table = self._trading.table
 
@@ -109,6 +119,8 @@ class Exchange:
                 moved.add(order.ticket.instrument)
         for instrument in quoted & working.keys():
             note_queues(working[instrument], instrument, self.book)
+        crossed, prints = self._trading.opening_cross(prints)
+        events += crossed
         for instrument in sorted(moved & working.keys()):
             if not all(order.elected for order in working[instrument]):
                 events += self._trading.elections(instrument, None)
@@ -129,6 +141,7 @@ class Exchange:
             if self._sessions.is_open(self.at):
                 self._trading.at = close
                 events = self._trading.close_auction()
+            self.account.settle_daily()
             self.book.close()
             self._trading.executed.clear()
         self._trading.at = at
@@ -217,6 +230,20 @@ class Exchange:
             self._trading.borrowable[instrument] = quantity
         return self._trading.rouse() + self._trading.work()
 
+    def halt(self, instrument: int, *, on: bool) -> list[ExchangeEvent]:
+        """Stop trading in the instrument, or let it go on: its orders then meet what is shown."""
+        if on:
+            self.book.halted.add(instrument)
+            return []
+        self.book.halted.discard(instrument)
+        if not self._sessions.is_open(self.at):
+            return []
+        events: list[ExchangeEvent] = []
+        self._release(events)
+        events += self._trading.elections(instrument, None)
+        self._trading.due |= {(instrument, side) for side in Side}
+        return events + self._trading.work() + self._trading.drop_spent()
+
     def amend(
         self, fill: OrderFilled, quantity: Decimal, price: Decimal, commission: Decimal
     ) -> Decimal | None:
@@ -248,42 +275,11 @@ class Exchange:
 
     def state(self) -> ExchangeState:
         """Everything needed to go on later; an exchange built alike continues identically after `restore`."""
-        marks, quotes, consumed = self.book.state()
-        return ExchangeState(
-            at=self.at,
-            cash=self.account.cash,
-            commissions=self.account.commissions,
-            positions=list(self.account.positions),
-            marks=marks,
-            quotes=quotes,
-            consumed=consumed,
-            orders=[msgspec.structs.replace(o) for o in self._table.orders.values()],
-            next_perm=self._table.next_perm,
-            next_exec=self._trading.next_exec,
-            next_priority=self._table.next_priority,
-            closes=list(self.book.closes),
-            volumes=list(self.book.volumes),
-            borrowable=dict(self._trading.borrowable),
-            income=self.account.income,
-            executed=frozenset(self._trading.executed),
-            traded=frozenset(self._table.traded),
-        )
+        return taken(self.book, self.account, self._trading)
 
     def restore(self, state: ExchangeState) -> None:
         """Forget everything and continue from `state`."""
-        assert len(state.positions) == len(self.instruments), "state of other instruments"
-        self._trading.at = state.at
-        self.account.cash, self.account.commissions = state.cash, state.commissions
-        self.account.income = state.income
-        self.account.positions[:] = state.positions
-        self.book.restore(state.marks, state.quotes, state.consumed)
-        self.book.closes, self.book.volumes = list(state.closes), list(state.volumes)
-        self._table.orders = {o.perm_id: msgspec.structs.replace(o) for o in state.orders}
-        self._table.next_perm, self._trading.next_exec = state.next_perm, state.next_exec
-        self._table.next_priority = state.next_priority
-        self._trading.borrowable = dict(state.borrowable)
-        self._trading.executed = set(state.executed)
-        self._table.traded = set(state.traded)
+        put_back(state, self.book, self.account, self._trading)
 
     def _release(self, events: list[ExchangeEvent]) -> set[int]:
         """Let the held orders in that may trade now; the instruments they are for."""
@@ -291,6 +287,8 @@ class Exchange:
         for order in self.orders():
             ticket = order.ticket
             if not order.held or order.enters > self.at:
+                continue
+            if ticket.special.auction == AT_OPEN and ticket.instrument in self.book.halted:
                 continue
             if ticket.special.auction == AT_OPEN and self.book.touch(ticket.instrument, ticket.side) is None:
                 continue

@@ -13,16 +13,20 @@ from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.exchange.algos import may_take, resting_limit
 from firm.exchange.book import DisplayedBook
-from firm.exchange.orders import AT_CLOSE, WorkingOrder
+from firm.exchange.orders import AT_CLOSE, AT_OPEN, WorkingOrder
 
 
 class Match(Struct, frozen=True):
-    """`quantity` of `order` trades at `price`; `removed_liquidity` if it took the displayed quote."""
+    """`quantity` of `order` trades at `price`; `removed_liquidity` if it took the displayed quote.
+
+    `venue` is where, if the instrument's venues are told apart.
+    """
 
     order: WorkingOrder
     price: Decimal
     quantity: Decimal
     removed_liquidity: bool
+    venue: str = ""
 
 
 def take_touch(
@@ -39,21 +43,44 @@ def take_touch(
     `closing` is the closing auction, in which only orders for it take part.
     """
     price = book.touch(instrument, side)
-    if price is None:
+    if price is None or instrument in book.halted:
         return
     for order in queue(orders, instrument, side):
-        available = book.available(instrument, side)
-        if available <= 0 or not _accepts(order, price):
+        if book.available(instrument, side) <= 0 or not _accepts(order, price):
             return
         special = order.ticket.special
         if not order.ready or (special.auction == AT_CLOSE) != closing:
             continue
-        if special.all_at_once and available < order.leaves:
+        offers = book.offers(instrument, side, order.ticket.venue)
+        if special.all_at_once and sum(offer.size for offer in offers) < order.leaves:
             continue
-        quantity = min(may_take(order, at, at_far_touch=True), available)
-        if quantity > 0:
-            book.take(instrument, side, quantity)
-            yield _checked(Match(order, price, quantity, removed_liquidity=True), book)
+        for offer in offers:
+            quantity = min(may_take(order, at, at_far_touch=True), offer.size)
+            if quantity > 0 and not order.gone:
+                book.take(offer, side, quantity)
+                match = Match(order, price, quantity, removed_liquidity=True, venue=offer.venue)
+                yield _checked(match, book)
+
+
+def cross_at_open(
+    orders: Iterable[WorkingOrder], instrument: int, price: Decimal, size: Decimal, book: DisplayedBook
+) -> Iterator[Match]:
+    """Match orders for the opening with the first print of the session: the opening cross.
+
+    They share its `size` at its price, as far as that is no worse than the touch or their limit.
+    """
+    standing = list(orders)
+    for side in Side:
+        touch = book.touch(instrument, side)
+        for order in queue(standing, instrument, side):
+            if touch is None or (price - touch) * side.sign > 0 or not _accepts(order, price):
+                break
+            quantity = min(order.leaves, size)
+            if quantity <= 0 or not order.ready or order.ticket.special.auction != AT_OPEN:
+                continue
+            size -= quantity
+            venue = book.resting_place(instrument, order.ticket.venue)
+            yield _checked(Match(order, price, quantity, removed_liquidity=False, venue=venue), book)
 
 
 def fill_by_print(
@@ -69,6 +96,8 @@ def fill_by_print(
     A print through a limit fills it. A print at the limit first trades with the displayed size that was
     there before the order (`ahead`), and then with what the order shows.
     """
+    if instrument in book.halted:
+        return
     standing = list(orders)
     for side in Side:
         for order in queue(standing, instrument, side):
@@ -90,7 +119,8 @@ def fill_by_print(
             size -= quantity
             touch = book.touch(instrument, side)
             best = limit if touch is None else (min if side is Side.BUY else max)(limit, touch)
-            yield _checked(Match(order, best, quantity, removed_liquidity=False), book)
+            venue = book.resting_place(instrument, order.ticket.venue)
+            yield _checked(Match(order, best, quantity, removed_liquidity=False, venue=venue), book)
 
 
 def queue(orders: Iterable[WorkingOrder], instrument: int, side: Side) -> list[WorkingOrder]:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from firm.domain.order import OrderType, Side, TimeInForce
 from firm.domain.position import ZERO, Position
 from firm.exchange.conditions import Condition
+from firm.exchange.money import Purse
 
 AT_OPEN, AT_CLOSE = "open", "close"
 TRIGGERS = frozenset({0, 2, 4, 7, 8})
@@ -88,7 +89,7 @@ class OrderTicket(Struct, frozen=True, array_like=True):
     """A customer's order. `instrument` is the index; `quantity` is unsigned.
 
     `limit_price` is None exactly for market orders, and for trailing limits until they are elected. `ref` is
-    the customer's own name for it, echoed in every report.
+    the customer's own name for it, echoed in every report. `venue` is where it is sent; empty: SMART.
     """
 
     instrument: int
@@ -99,6 +100,7 @@ class OrderTicket(Struct, frozen=True, array_like=True):
     tif: TimeInForce
     ref: str
     special: Special = PLAIN
+    venue: str = ""
 
 
 class WorkingOrder(Struct, array_like=True):
@@ -161,12 +163,12 @@ class ExchangeState(Struct, frozen=True, array_like=True):
     """Everything the exchange knows, ready for msgspec. Lists run over instruments by index."""
 
     at: int
-    cash: Decimal
-    commissions: Decimal
+    purses: dict[str, Purse]
     positions: list[Position]
+    settled: dict[int, Position]
     marks: list[float]
     quotes: list[tuple[float, float, float, float]]
-    consumed: list[tuple[Decimal, Decimal]]
+    consumed: list[tuple[int, Side, str, Decimal]]
     orders: list[WorkingOrder]
     next_perm: int
     next_exec: int
@@ -174,6 +176,6 @@ class ExchangeState(Struct, frozen=True, array_like=True):
     closes: list[float]
     volumes: list[float]
     borrowable: dict[int, Decimal]
-    income: Decimal = ZERO
     executed: frozenset[int] = frozenset()
     traded: frozenset[int] = frozenset()
+    halted: frozenset[int] = frozenset()

@@ -43,10 +43,11 @@ class OrderElected(Struct, frozen=True, array_like=True, tag=True):
 
 
 class OrderFilled(Struct, frozen=True, array_like=True, tag=True):
-    """One execution. `quantity` is unsigned; `commission` is of this execution alone, in account currency.
+    """One execution. `quantity` is unsigned; `commission` is of this execution alone.
 
-    `realized_pnl` is before fees and None when nothing was closed. `removed_liquidity` is true when the
-    order took the displayed quote, false when the market came to it.
+    It is in the instrument's currency and includes the fee or rebate of the `venue` (empty where none are
+    told apart). `realized_pnl` is before fees and None when nothing was closed. `removed_liquidity` is true
+    when the order took the displayed quote, false when the market came to it.
     """
 
     at: int
@@ -63,6 +64,7 @@ class OrderFilled(Struct, frozen=True, array_like=True, tag=True):
     commission: Decimal
     realized_pnl: Decimal | None
     removed_liquidity: bool
+    venue: str = ""
 
 
 class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):

@@ -11,8 +11,8 @@ from firm.domain.position import ZERO
 from firm.exchange.account import Account
 from firm.exchange.book import DisplayedBook
 from firm.exchange.conditions import View, all_met
-from firm.exchange.fees import TieredFees
-from firm.exchange.matching import Match, note_queue, take_touch
+from firm.exchange.fees import FeeSchedule
+from firm.exchange.matching import Match, cross_at_open, note_queue, take_touch
 from firm.exchange.orders import AT_CLOSE, AT_OPEN, OCA_CANCEL, WorkingOrder
 from firm.exchange.reports import (
     ExchangeEvent,
@@ -25,6 +25,7 @@ from firm.exchange.reports import (
 from firm.exchange.table import OrderTable, reduced
 from firm.exchange.triggers import elect, elects, looked_at, trail
 
+Print = tuple[int, float, float]  # instrument, price, size
 EXEC_ID = "0000e0d5.{:08x}.01.01"
 
 
@@ -36,7 +37,7 @@ class Trading:
     """
 
     def __init__(
-        self, instruments: Sequence[Instrument], book: DisplayedBook, account: Account, fees: TieredFees
+        self, instruments: Sequence[Instrument], book: DisplayedBook, account: Account, fees: FeeSchedule
     ) -> None:
         self.table = OrderTable()
         self.at, self.next_exec = 0, 1
@@ -66,6 +67,24 @@ class Trading:
             events += self.settle(take_touch(orders, instrument, side, self._book, self.at))
         return events
 
+    def opening_cross(self, prints: list[Print]) -> tuple[list[ExchangeEvent], list[Print]]:
+        """Orders for the opening meet the first print of their instrument; what that leaves of the prints."""
+        orders = [o for o in self.table.orders.values() if o.ticket.special.auction == AT_OPEN and o.ready]
+        crossing = {o.ticket.instrument for o in orders} - self._book.halted
+        events: list[ExchangeEvent] = []
+        left: list[Print] = []
+        for instrument, price, size in prints:
+            if instrument not in crossing:
+                left.append((instrument, price, size))
+                continue
+            crossing.remove(instrument)
+            exact, traded = Decimal(repr(price)), self._instruments[instrument].round_quantity(size)
+            filled = self.settle(cross_at_open(orders, instrument, exact, traded, self._book))
+            used = sum((e.quantity for e in filled if isinstance(e, OrderFilled)), start=ZERO)
+            left.append((instrument, price, size - float(used)))
+            events += filled
+        return events, left
+
     def close_auction(self) -> list[ExchangeEvent]:
         """Orders for the closing meet the last quote; what this wakes waits for the next session."""
         orders = [o for o in self.table.orders.values() if o.ticket.special.auction == AT_CLOSE and o.ready]
@@ -84,8 +103,13 @@ class Trading:
         before = order.leaves
         order.cumulative += match.quantity
         order.value += match.quantity * match.price * multiplier
-        commission = self._fees.total(order.cumulative, order.value) - order.commission
+        fees = self._fees.of(ticket.instrument)
+        commission = fees.total(order.cumulative, order.value) - order.commission
         order.commission += commission
+        if match.venue:
+            removed = match.removed_liquidity
+            fee = self._book.venue_fee(ticket.instrument, match.venue, removed_liquidity=removed)
+            commission += match.quantity * fee
         realized = self._account.enter(
             ticket.instrument, ticket.side, match.quantity, match.price, commission
         )
@@ -107,6 +131,7 @@ class Trading:
             commission=commission,
             realized_pnl=realized,
             removed_liquidity=match.removed_liquidity,
+            venue=match.venue,
         )
         return [fill, *self._after_fill(order, before, match)]
 
@@ -226,6 +251,8 @@ class Trading:
     def elections(self, instrument: int, last_print: Decimal | None) -> list[ExchangeEvent]:
         """Move the trailing stops of the instrument, and elect the stops the market has reached."""
         events: list[ExchangeEvent] = []
+        if instrument in self._book.halted:
+            return events
         traits = self._instruments[instrument]
         for order in list(self.table.orders.values()):
             mine = order.ticket.instrument == instrument and not order.elected
