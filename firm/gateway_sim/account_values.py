@@ -22,7 +22,10 @@ class AccountValue(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """One position with its marks, as floats for the wire (money in the instrument's currency)."""
+    """One position with its marks, as floats for the wire; money in the instrument's currency.
+
+    `rate` turns it into the account's.
+    """
 
     instrument: Instrument
     quantity: Decimal
@@ -31,6 +34,7 @@ class Holding(NamedTuple):
     market_value: float
     unrealized: float
     realized: float
+    rate: float
 
 
 ZERO_TAGS = (
@@ -46,7 +50,7 @@ ZERO_TAGS = (
     "PhysicalCertificateValue",
     "TotalDebitCardPendingCharges",
 )
-LEDGER_ZERO_TAGS = (
+LEDGER_ZERO_TAGS = (  # in the order in which they are told; futures have a figure
     "CorporateBondValue",
     "FundValue",
     "FutureOptionValue",
@@ -102,33 +106,72 @@ def account_values(brokerage: Brokerage, rules: MarginRules) -> list[AccountValu
         money |= {f"{prefix}AvailableFunds": free, f"{prefix}ExcessLiquidity": free}
     values = [AccountValue(tag, "", word) for tag, word in words.items()]
     for tag, amount in money.items():
-        values += [AccountValue(tag, "USD", f"{amount:.2f}")]
+        values += [AccountValue(tag, account.base, f"{amount:.2f}")]
     segment = [v._replace(tag=f"{v.tag}-S") for v in values if v.currency and "PreviousDay" not in v.tag]
     return values + segment
 
 
 def ledger(brokerage: Brokerage) -> list[AccountValue]:
-    """The cash ledger, once in the base currency and once in dollars (they are the same)."""
+    """The cash ledger: all of it in the base currency, then each currency the account ever held."""
     account = brokerage.exchange.account
     holdings = portfolio(brokerage)
-    stocks = account.equity - account.cash
-    money = {
-        "CashBalance": account.cash,
-        "TotalCashBalance": account.cash,
-        "NetLiquidationByCurrency": account.equity,
-        "StockMarketValue": stocks,
-        "RealizedPnL": brokerage.realized(),
-        "UnrealizedPnL": Decimal(repr(round(sum(h.unrealized for h in holdings), 2))),
-        **dict.fromkeys(LEDGER_ZERO_TAGS, ZERO),
-    }
-    values = []
-    for currency in ("BASE", "USD"):
-        values += [
-            AccountValue("Currency", currency, currency),
-            AccountValue("ExchangeRate", currency, "1.00"),
-        ]
-        values += [AccountValue(tag, currency, f"{amount:.2f}") for tag, amount in money.items()]
+    rates = account.rates
+    whole = _entries(
+        cash=account.cash,
+        worth=account.equity - account.cash,
+        futures=rates.total(account.by_currency(lambda i: _future(brokerage, i))),
+        realized=brokerage.realized(),
+        unrealized=sum(h.unrealized * h.rate for h in holdings),
+    )
+    values = _ledger("BASE", Decimal(1), whole)
+    worth, futures = account.by_currency(account.worth), account.by_currency(lambda i: _future(brokerage, i))
+    for currency, purse in account.purses.items():
+        mine = [h for h in holdings if h.instrument.currency == currency]
+        one = _entries(
+            cash=purse.cash,
+            worth=worth.get(currency, ZERO),
+            futures=futures.get(currency, ZERO),
+            realized=_realized(brokerage, currency) - purse.commissions,
+            unrealized=sum(h.unrealized for h in mine),
+        )
+        values += _ledger(currency, rates.of(currency), one)
     return values
+
+
+def _entries(
+    *, cash: Decimal, worth: Decimal, futures: Decimal, realized: Decimal, unrealized: float
+) -> dict[str, Decimal]:
+    return {
+        "CashBalance": cash,
+        "TotalCashBalance": cash,
+        "NetLiquidationByCurrency": cash + worth,
+        "StockMarketValue": worth - futures,
+        "RealizedPnL": realized,
+        "UnrealizedPnL": Decimal(repr(round(unrealized, 2))),
+        **dict.fromkeys(LEDGER_ZERO_TAGS, ZERO),
+        "FuturesPNL": futures,
+    }
+
+
+def _ledger(currency: str, rate: Decimal, money: dict[str, Decimal]) -> list[AccountValue]:
+    exact = f"{rate:.2f}" if rate == round(rate, 2) else f"{rate:.7f}"
+    said = [AccountValue(tag, currency, f"{amount:.2f}") for tag, amount in money.items()]
+    return [
+        AccountValue("Currency", currency, currency),
+        AccountValue("ExchangeRate", currency, exact),
+        *said,
+    ]
+
+
+def _future(brokerage: Brokerage, instrument: int) -> Decimal:
+    account = brokerage.exchange.account
+    return account.open_gain(instrument) if instrument in account.settled else ZERO
+
+
+def _realized(brokerage: Brokerage, currency: str) -> Decimal:
+    positions = brokerage.exchange.account.positions
+    mine = (i.index for i in brokerage.catalogue.instruments if i.currency == currency)
+    return sum((positions[i].realized_pnl for i in mine), start=ZERO)
 
 
 def portfolio(brokerage: Brokerage) -> list[Holding]:
@@ -150,6 +193,7 @@ def portfolio(brokerage: Brokerage) -> list[Holding]:
                 float(round(value, 6)),
                 float(round(value - cost, 6)),
                 float(round(position.realized_pnl, 6)),
+                float(account.rates.of(instrument.currency)),
             )
         )
     return holdings
@@ -159,7 +203,7 @@ def profit(brokerage: Brokerage) -> tuple[float, float, float]:
     """Daily, unrealised and realised (today) profit and loss of the account."""
     start = brokerage.day_start
     daily = brokerage.exchange.account.equity - start.equity
-    unrealized = sum(h.unrealized for h in portfolio(brokerage))
+    unrealized = sum(h.unrealized * h.rate for h in portfolio(brokerage))
     return (
         float(round(daily, 6)),
         round(unrealized, 6),

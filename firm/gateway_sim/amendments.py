@@ -54,5 +54,9 @@ def told(execution: Execution, account: str) -> list[Outgoing]:
     client_id = execution.order.client_id
     return [
         Outgoing(client_id, "execDetails", exec_details(execution, account)),
-        Outgoing(client_id, "commissionReport", commission_report(execution.fill)),
+        Outgoing(
+            client_id,
+            "commissionReport",
+            commission_report(execution.fill, execution.order.instrument.currency),
+        ),
     ]

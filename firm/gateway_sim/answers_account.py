@@ -191,10 +191,10 @@ def _single_profit(brokerage: Brokerage, con_id: int) -> Values:
         return {"position": 0, "daily": 0.0, "unrealized": 0.0, "realized": 0.0, "value": 0.0}
     return {
         "position": held.quantity,
-        "daily": _day_gain(brokerage, held.instrument.index),
-        "unrealized": held.unrealized,
-        "realized": held.realized,
-        "value": held.market_value,
+        "daily": _day_gain(brokerage, held.instrument.index) * held.rate,
+        "unrealized": held.unrealized * held.rate,
+        "realized": held.realized * held.rate,
+        "value": held.market_value * held.rate,
     }
 
 

@@ -4,12 +4,14 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from firm.domain.instrument import Instrument
+from firm.domain.order import Side
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.answers_reference import option_data, option_details
 from firm.gateway_sim.bar_requests import bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import FILL_VENUE
-from firm.gateway_sim.codec.kinds import plain
+from firm.gateway_sim.catalogue import LETTERS, fill_venue
+from firm.gateway_sim.codec.kinds import plain, shares
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.history import intraday_bars
 from firm.gateway_sim.rights import DELAYED_TICK, SHOWING_DELAYED, is_delayed, is_mute, refusal
@@ -31,6 +33,7 @@ BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE, OPEN = 
     14,
 )
 LAST_TIMESTAMP, RT_VOLUME = 45, 48
+HALTED, BID_EXCHANGE, ASK_EXCHANGE = 49, 32, 33
 REALTIME_BAR_NS = 5 * NS_PER_SECOND
 NO_DEFINITION = "No security definition has been found for the request"
 BBO_EXCHANGE, SNAPSHOT_PERMISSIONS = "9c0001", 3
@@ -77,10 +80,16 @@ def market_rule(brokerage: Brokerage, session: Session, asked: Values) -> None:
     return session.say("marketRule", ruleId=rule.number, increments=increments)
 
 
+def _shown(brokerage: Brokerage, asked: Values) -> Instrument | None:
+    """The instrument whose data are asked for: that of one venue, if it has quotes of its own."""
+    instrument = brokerage.catalogue.find(asked)
+    return None if instrument is None else brokerage.catalogue.shown_at(instrument, asked["exchange"])
+
+
 def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """Subscribe, and say what is known now; a snapshot ends there."""
     req_id = asked["reqId"]
-    instrument = brokerage.catalogue.find(asked)
+    instrument = _shown(brokerage, asked)
     if instrument is None:
         found = brokerage.chains.find(asked, local_date(brokerage.at))
         if len(found) == 1:
@@ -103,9 +112,17 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     session.say("marketDataType", reqId=req_id, type=3 if delayed else 1)
     generic = {part.strip() for part in asked["genericTicks"].split(",")}
     request = TickRequest(
-        req_id, instrument, bool(generic & {"233", "375"}), delayed, bool(generic & {"292"})
+        req_id,
+        instrument,
+        rt_volume=bool(generic & {"233", "375"}),
+        delayed=delayed,
+        news="292" in generic,
+        auction="225" in generic,
     )
     _say_known(brokerage, session, request)
+    _say_venues(brokerage, session, request)
+    if instrument.index in brokerage.exchange.book.halted:
+        session.say("tickGeneric", reqId=req_id, tickType=HALTED, value=1.0)
     if asked["snapshot"]:
         return session.say("tickSnapshotEnd", reqId=req_id)
     session.ticks[req_id] = request
@@ -122,7 +139,7 @@ def _say_known(brokerage: Brokerage, session: Session, request: TickRequest) -> 
         if math.isfinite(prices[i]):
             say_price(session, request, tick, float(prices[i]), float(sizes[i]))
     if math.isfinite(board.last[i]):
-        say_size(session, request, VOLUME, shares(float(board.volume[i])))
+        say_size(session, request, VOLUME, shares(float(board.volume[i]), session.version))
     for tick, prices in ((HIGH, board.high), (LOW, board.low), (CLOSE, board.close), (OPEN, board.open)):
         if math.isfinite(prices[i]):
             say_price(session, request, tick, float(prices[i]), 0.0)
@@ -141,15 +158,9 @@ def say_size(session: Session, request: TickRequest, tick: int, size: Decimal) -
     session.say("tickSize", reqId=request.req_id, tickType=kind, size=size)
 
 
-def shares(size: float, version: int = 178) -> Decimal:
-    """A size as the wire has it: shares, and round lots of a hundred before version 159."""
-    exact = Decimal(repr(size))
-    return exact if version >= 159 else exact // 100
-
-
 def tick_by_tick(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """Subscribe to every quote or every print."""
-    instrument = brokerage.catalogue.find(asked)
+    instrument = _shown(brokerage, asked)
     if instrument is None:
         return session.error(asked["reqId"], 200, NO_DEFINITION)
     if asked["tickType"] not in {"Last", "AllLast", "BidAsk", "MidPoint"}:
@@ -232,11 +243,34 @@ def say_frame(brokerage: Brokerage, session: Session, frame: Frame) -> None:
                 _say_growing(brokerage, session, growing)
 
 
+def say_halt(session: Session, instrument: int, *, on: bool) -> None:
+    """Tick 49: trading has stopped (1), or goes on (0)."""
+    for request in session.ticks.values():
+        if request.instrument.index == instrument:
+            session.say("tickGeneric", reqId=request.req_id, tickType=HALTED, value=float(on))
+
+
+def _say_venues(brokerage: Brokerage, session: Session, request: TickRequest) -> None:
+    """Ticks 32 and 33: the letters of the venues at the best bid and offer, when they have changed."""
+    i, book = request.instrument.index, brokerage.exchange.book
+    venues = brokerage.catalogue.venues.get(i)
+    if venues is None:
+        return
+    letters = []
+    for tick, side in ((BID_EXCHANGE, Side.SELL), (ASK_EXCHANGE, Side.BUY)):
+        best = book.touch(i, side)
+        there = [best is not None and book.at_venue(i, side, v.name)[0] == best for v in venues]
+        letters.append((tick, "".join(LETTERS[n] for n, is_there in enumerate(there) if is_there)))
+    for tick, text in session.news("venues", request.req_id, letters):
+        session.say("tickString", reqId=request.req_id, tickType=tick, value=text)
+
+
 def _say_ticks(brokerage: Brokerage, session: Session, request: TickRequest, frame: Frame) -> None:
     i, req_id = request.instrument.index, request.req_id
     for _, bid, ask, bid_size, ask_size in frame.quotes[frame.quotes["instrument"] == i].tolist():
         say_price(session, request, BID, bid, bid_size)
         say_price(session, request, ASK, ask, ask_size)
+        _say_venues(brokerage, session, request)
     for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
         board = brokerage.board
         volume, traded = (shares(float(n), session.version) for n in (board.volume[i], size))
@@ -251,18 +285,24 @@ def _say_ticks(brokerage: Brokerage, session: Session, request: TickRequest, fra
 
 
 def _say_every_tick(session: Session, request: TickByTick, frame: Frame) -> None:
-    i = request.instrument.index
+    i, version = request.instrument.index, session.version
     common: dict[str, Any] = {"reqId": request.req_id, "time": frame.at // NS_PER_SECOND}
     if request.kind in {"Last", "AllLast"}:
         for _, price, size in frame.prints[frame.prints["instrument"] == i].tolist():
             kind = 1 if request.kind == "Last" else 2
+            traded = shares(size, version)
             session.say(
-                "tickByTickLast", **common, type=kind, price=price, size=shares(size), exchange=FILL_VENUE
+                "tickByTickLast",
+                **common,
+                type=kind,
+                price=price,
+                size=traded,
+                exchange=fill_venue(request.instrument, ""),
             )
         return
     for _, bid, ask, bid_size, ask_size in frame.quotes[frame.quotes["instrument"] == i].tolist():
         if request.kind == "BidAsk":
-            sizes = {"bidSize": shares(bid_size), "askSize": shares(ask_size)}
+            sizes = {"bidSize": shares(bid_size, version), "askSize": shares(ask_size, version)}
             session.say("tickByTickBidAsk", **common, bid=bid, ask=ask, **sizes)
         else:
             session.say("tickByTickMidPoint", **common, mid=round((bid + ask) / 2, 6))
@@ -288,7 +328,7 @@ def say_realtime_bars(brokerage: Brokerage, session: Session, window: int) -> No
                 high=bar.high,
                 low=bar.low,
                 close=bar.close,
-                volume=shares(bar.volume),
+                volume=shares(bar.volume, session.version),
                 wap=bar.average,
                 count=bar.trades,
             )

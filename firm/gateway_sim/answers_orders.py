@@ -69,5 +69,5 @@ def executions(brokerage: Brokerage, session: Session, asked: Values) -> None:
         )
         if passes:
             session.say("execDetails", **exec_details(execution, brokerage.account, asked["reqId"]))
-            session.say("commissionReport", **commission_report(fill))
+            session.say("commissionReport", **commission_report(fill, order.instrument.currency))
     return session.say("execDetailsEnd", reqId=asked["reqId"])

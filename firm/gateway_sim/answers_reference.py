@@ -7,9 +7,11 @@ say, and say so.
 import math
 from typing import Any
 
+from firm.domain.order import Side
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import FILL_VENUE
+from firm.gateway_sim.catalogue import FILL_VENUE, LETTERS, fill_venue
+from firm.gateway_sim.codec.kinds import shares
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.options import MULTIPLIER, Option, implied, value
 from firm.gateway_sim.rights import refusal
@@ -157,7 +159,8 @@ def market_depth(brokerage: Brokerage, session: Session, asked: Values) -> None:
         return session.error(asked["reqId"], 200, NO_DEFINITION)
     if (refused := refusal(session, instrument)) is not None:
         return session.error(asked["reqId"], *refused)
-    session.depth[asked["reqId"]] = (instrument.index, asked["smartDepth"])
+    shown = instrument if asked["smartDepth"] else brokerage.catalogue.shown_at(instrument, asked["exchange"])
+    session.depth[asked["reqId"]] = (shown.index, asked["smartDepth"])
     session.drop("depth", asked["reqId"])
     return _say_depth(brokerage, session, asked["reqId"])
 
@@ -170,40 +173,55 @@ def say_depths(brokerage: Brokerage, session: Session) -> None:
 
 def _say_depth(brokerage: Brokerage, session: Session, req_id: int) -> None:
     index, smart = session.depth[req_id]
-    board = brokerage.board
-    levels = {
-        BID_SIDE: (float(board.bid[index]), float(board.bid_size[index])),
-        ASK_SIDE: (float(board.ask[index]), float(board.ask_size[index])),
-    }
     before = session.told.get(("depth", req_id), {})
-    shown = {side: level for side, level in levels.items() if level[0] > 0 and level[1] > 0}
+    shown = {side: _levels(brokerage, index, side) for side in (BID_SIDE, ASK_SIDE)}
     session.told["depth", req_id] = shown
     for side in (BID_SIDE, ASK_SIDE):
-        if shown.get(side) == before.get(side):
-            continue
-        operation = DELETE if side not in shown else UPDATE if side in before else INSERT
-        price, size = shown.get(side, (0.0, 0.0))
-        row: dict[str, Any] = {"reqId": req_id, "position": 0, "operation": operation, "side": side}
-        row |= {"price": price, "size": brokerage.catalogue.instruments[index].round_quantity(size)}
-        if smart:
-            session.say("updateMktDepthL2", **row, marketMaker=FILL_VENUE, isSmartDepth=True)
-        else:
-            session.say("updateMktDepth", **row)
+        old, new = before.get(side, []), shown[side]
+        going = reversed(range(len(new), len(old)))
+        for position in (*going, *range(len(new))):
+            if old[position : position + 1] == new[position : position + 1]:
+                continue
+            operation = DELETE if position >= len(new) else UPDATE if position < len(old) else INSERT
+            price, size, venue = new[position] if position < len(new) else (0.0, 0.0, old[position][2])
+            row: dict[str, Any] = {"reqId": req_id, "position": position, "operation": operation}
+            row |= {"side": side, "price": price, "size": shares(size, session.version)}
+            if smart:
+                session.say("updateMktDepthL2", **row, marketMaker=venue, isSmartDepth=True)
+            else:
+                session.say("updateMktDepth", **row)
 
 
-def depth_venues(_brokerage: Brokerage, session: Session, _asked: Values) -> None:
-    """The venue that has a book."""
-    venue = {"exchange": FILL_VENUE, "secType": "STK", "listing": "NASDAQ", "service": "Deep2", "aggGroup": 1}
-    session.say("mktDepthExchanges", exchanges=[venue])
+def _levels(brokerage: Brokerage, index: int, side: int) -> list[tuple[float, float, str]]:
+    """The rows of one side, best first: each venue's quote, or the one quote there is."""
+    board, instrument = brokerage.board, brokerage.catalogue.instruments[index]
+    venues = brokerage.catalogue.venues.get(index)
+    if venues is None:
+        prices, sizes = (board.bid, board.bid_size) if side == BID_SIDE else (board.ask, board.ask_size)
+        price, size = float(prices[index]), float(sizes[index])
+        return [(price, size, fill_venue(instrument, ""))] if price > 0 and size > 0 else []
+    taking = Side.SELL if side == BID_SIDE else Side.BUY
+    rows = [(*brokerage.exchange.book.at_venue(index, taking, v.name), v.name) for v in venues]
+    known = [(float(price), float(size), name) for price, size, name in rows if price is not None]
+    return sorted(known, key=lambda row: row[0] * taking.sign)
 
 
-def smart_components(_brokerage: Brokerage, session: Session, asked: Values) -> None:
+def depth_venues(brokerage: Brokerage, session: Session, _asked: Values) -> None:
+    """The venues that have a book."""
+    told_apart = {v.name for venues in brokerage.catalogue.venues.values() for v in venues}
+    rows = [
+        {"exchange": name, "secType": "STK", "listing": "NASDAQ", "service": "Deep2", "aggGroup": 1}
+        for name in (FILL_VENUE, *sorted(told_apart - {FILL_VENUE}))
+    ]
+    session.say("mktDepthExchanges", exchanges=rows)
+
+
+def smart_components(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """What the letters of the best bid and offer's exchange map mean."""
-    session.say(
-        "smartComponents",
-        reqId=asked["reqId"],
-        components=[{"bit": 0, "exchange": FILL_VENUE, "letter": "Q"}],
-    )
+    most = max(brokerage.catalogue.venues.values(), key=len, default=())
+    names = [venue.name for venue in most] or [FILL_VENUE]
+    rows = [{"bit": n, "exchange": name, "letter": LETTERS[n]} for n, name in enumerate(names)]
+    session.say("smartComponents", reqId=asked["reqId"], components=rows)
 
 
 def historical_ticks(brokerage: Brokerage, session: Session, asked: Values) -> None:
@@ -231,16 +249,25 @@ def historical_ticks(brokerage: Brokerage, session: Session, asked: Values) -> N
 
 
 def _say_past(session: Session, req_id: int, what: str, seen: list[tuple[int, tuple[float, ...]]]) -> None:
+    version = session.version
     match what:
         case "TRADES":
-            ticks = [{"time": at, "price": row[1], "size": row[2]} for at, row in seen]
+            ticks = [{"time": at, "price": row[1], "size": shares(row[2], version)} for at, row in seen]
             session.say("historicalTicksLast", reqId=req_id, ticks=ticks)
         case "BID_ASK":
-            names = ("priceBid", "priceAsk", "sizeBid", "sizeAsk")
-            quotes = [{"time": at, **dict(zip(names, row[1:], strict=True))} for at, row in seen]
+            quotes = [
+                {
+                    "time": at,
+                    "priceBid": bid,
+                    "priceAsk": ask,
+                    "sizeBid": shares(bid_size, version),
+                    "sizeAsk": shares(ask_size, version),
+                }
+                for at, (_, bid, ask, bid_size, ask_size) in seen
+            ]
             session.say("historicalTicksBidAsk", reqId=req_id, ticks=quotes)
         case _:
-            ticks = [{"time": at, "price": round((row[1] + row[2]) / 2, 6), "size": 0.0} for at, row in seen]
+            ticks = [{"time": at, "price": round((row[1] + row[2]) / 2, 6), "size": 0} for at, row in seen]
             session.say("historicalTicks", reqId=req_id, ticks=ticks)
 
 

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
 from firm.domain.session import NS_PER_MS
@@ -15,6 +17,7 @@ from firm.exchange import (
     Exchange,
     ExchangeEvent,
     MarginRules,
+    Money,
     OrderAccepted,
     OrderActivated,
     OrderCancelled,
@@ -28,6 +31,7 @@ from firm.exchange import (
     TieredFees,
 )
 from firm.exchange.corporate import pay_dividend, split
+from firm.exchange.money import DOLLARS
 from firm.gateway_sim.amendments import amended, told
 from firm.gateway_sim.board import Board
 from firm.gateway_sim.catalogue import Catalogue
@@ -40,12 +44,14 @@ from firm.gateway_sim.commands import (
     Command,
     Correct,
     Dividend,
+    Halt,
     Lend,
     Manual,
     Place,
     Split,
     Step,
 )
+from firm.gateway_sim.consolidated import consolidated
 from firm.gateway_sim.contracts import Contracts
 from firm.gateway_sim.expiries import Expiries
 from firm.gateway_sim.history import Memory
@@ -71,19 +77,32 @@ class Brokerage:
         *,
         preset_notice: bool,
         contracts: Contracts | None = None,
+        money: Money = DOLLARS,
     ) -> None:
         """Start 1 ms before the first frame; `preset_notice`: orders without a TIF get notice 10349.
 
-        Without `contracts`, the symbols of the tape are US stocks.
+        Without `contracts`, the symbols of the tape are US stocks. `cash` is of the base currency of `money`;
+        a currency without a rate is a `DataError`.
         """
-        self.tape = tape
+        contracts = contracts or Contracts({}, tape.symbols, "")
+        self.tape = tape = consolidated(tape, contracts.venues)
         self.account, self.margin = account, margin
-        self.catalogue = Catalogue(contracts or Contracts({}, tape.symbols, ""), tape.sessions)
+        self.catalogue = Catalogue(contracts, tape.sessions)
         closes = tape.history_closes
         marks = closes[-1].tolist() if len(closes) else [float("nan")] * len(tape.symbols)
         instruments, rules = self.catalogue.instruments, dict(enumerate(self.catalogue.rules))
         self.exchange = Exchange(
-            instruments, cash, account, tape.sessions, TieredFees(), margin, marks, rules
+            instruments,
+            cash,
+            account,
+            tape.sessions,
+            TieredFees(),
+            margin,
+            marks,
+            rules,
+            venues=contracts.venues,
+            own_fees=contracts.own_fees,
+            money=money,
         )
         self._expiries = Expiries(instruments, tape.sessions)
         self.cursor = 0
@@ -92,7 +111,7 @@ class Brokerage:
         self.orders, self.executions = self.ledger.orders, self.ledger.executions
         self._placing: PlacedOrder | None = None
         self._preset_notice = preset_notice
-        self._reports = OrderReports(account)
+        self._reports = OrderReports(account, money.base)
         self.memory = Memory(tape)
         self.chains = Chains(self.catalogue.instruments, tape)
         self.news: list[NewsItem] = []
@@ -133,6 +152,8 @@ class Brokerage:
                 said = []
             case Split(instrument=instrument, new=new, old=old):
                 said = self._report(split(self.exchange, instrument, new, old))
+            case Halt(instrument=instrument, on=on):
+                said = self._report(self.exchange.halt(instrument, on=on))
             case _ as never:
                 assert_never(never)
         return said
@@ -149,7 +170,7 @@ class Brokerage:
     def realized(self) -> Decimal:
         """Realised P&L of the account since its opening, after commissions."""
         account = self.exchange.account
-        return sum((p.realized_pnl for p in account.positions), start=ZERO) - account.commissions
+        return account.realized - account.commissions
 
     def gain(self, instrument: int) -> Decimal:
         """Realised and unrealised gain of one instrument since the opening, before commissions."""
@@ -215,6 +236,10 @@ class Brokerage:
         if self._expiries.over(instrument, self.at):
             raise Refusal(201, f"Order rejected - reason: the contract expired on {instrument.expiry}")
         ticket = ticket_of(values, instrument, self._parent(client_id, values), self.catalogue.find, self.at)
+        venue = self.catalogue.route(instrument, values["exchange"])
+        if venue is None:
+            raise Refusal(200, f"No security definition has been found for the request: {values['exchange']}")
+        ticket = replace(ticket, venue=venue)
         if known is not None and not values["whatIf"]:
             check_change(ticket, values, known)
         return ticket, instrument

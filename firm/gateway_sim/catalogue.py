@@ -24,6 +24,7 @@ ORDER_TYPES = (
     "WHATIF"
 )
 HOURS_DAYS = 7
+LETTERS = "QPNZVJKXYBCDMWTHIAELFGORSU"  # of venues in the order in which a contract lists them
 
 
 class Catalogue:
@@ -31,7 +32,8 @@ class Catalogue:
 
     def __init__(self, contracts: Contracts, sessions: Sessions) -> None:
         self.instruments = contracts.instruments
-        self.rules = contracts.rules
+        self.rules, self.venues, self.feeds = contracts.rules, contracts.venues, contracts.feeds
+        self.own_fees = contracts.own_fees
         self._by_con_id = {i.con_id: i for i in self.instruments}
         self._sessions = sessions
         if len(self._by_con_id) != len(self.instruments):
@@ -43,28 +45,47 @@ class Catalogue:
         """The contract with the asked `conId`, else with the asked attributes; None if there is none."""
         if asked.get("conId"):
             return self._by_con_id.get(asked["conId"])
-        return next((i for i in self.instruments if _fits(i, asked)), None)
+        return next((i for i in self.instruments if i.index not in self.feeds and self._fits(i, asked)), None)
+
+    def shown_at(self, instrument: Instrument, exchange: str) -> Instrument:
+        """The instrument whose quotes and prints are those of one venue: its feed, else the instrument."""
+        venues = self.venues.get(instrument.index, ())
+        feed = next((v.feed for v in venues if v.name == exchange and v.feed >= 0), instrument.index)
+        return self.instruments[feed]
+
+    def exchanges(self, instrument: Instrument) -> tuple[str, ...]:
+        """Where orders for it can be sent."""
+        if instrument.index in self.venues:
+            return ("SMART", *(venue.name for venue in self.venues[instrument.index]))
+        return VALID_EXCHANGES if instrument.sec_type == "STK" else (instrument.venue,)
+
+    def route(self, instrument: Instrument, exchange: str) -> str | None:
+        """The venue an order goes to: empty for SMART or where none are told apart, None if there is none."""
+        if exchange in {"", "SMART"} or instrument.index not in self.venues:
+            return ""
+        return exchange if exchange in self.exchanges(instrument) else None
 
     def matching(self, pattern: str) -> list[Instrument]:
         """The instruments whose symbol begins with `pattern`, in any case."""
-        return [i for i in self.instruments if i.symbol.upper().startswith(pattern.upper())]
+        known = (i for i in self.instruments if i.index not in self.feeds)
+        return [i for i in known if i.symbol.upper().startswith(pattern.upper())]
 
     def details(self, instrument: Instrument, at: int) -> Values:
         """The contractDetails message, with the hours of the week from `at`."""
         hours = self._hours(at)
-        rule = self.rules[instrument.index].number
+        rule, exchanges = self.rules[instrument.index].number, self.exchanges(instrument)
         return {
-            **contract(instrument, "SMART"),
-            "marketName": "NMS",
+            **contract(instrument, exchanges[0]),
+            "marketName": "NMS" if instrument.sec_type == "STK" else instrument.symbol,
             "minTick": float(instrument.tick_size),
             "orderTypes": ORDER_TYPES,
-            "validExchanges": ",".join(VALID_EXCHANGES),
+            "validExchanges": ",".join(exchanges),
             "longName": instrument.symbol,
             "primaryExchange": instrument.venue,
             "timeZoneId": ZONE_NAME,
             "tradingHours": hours,
             "liquidHours": hours,
-            "marketRuleIds": ",".join(str(rule) for _ in VALID_EXCHANGES),
+            "marketRuleIds": ",".join(str(rule) for _ in exchanges),
             **self._derivative(instrument),
             "minSize": instrument.lot_size,
             "sizeIncrement": instrument.lot_size,
@@ -85,6 +106,23 @@ class Catalogue:
             "underSecType": under.sec_type if under else "",
         }
 
+    def _fits(self, instrument: Instrument, asked: Mapping[str, Any]) -> bool:
+        where = {"", "SMART", instrument.venue, *self.exchanges(instrument)}
+        local_symbol, currency = asked.get("localSymbol", ""), asked.get("currency", "")
+        symbol = asked.get("symbol") or local_symbol
+        if instrument.sec_type == "CASH" and len(symbol) == 3:
+            symbol, currency = local_symbol or f"{symbol}.{currency}", ""
+        return (
+            symbol.upper() == instrument.symbol.upper()
+            and asked.get("secType", "") in {"", instrument.sec_type}
+            and currency in {"", instrument.currency}
+            and asked.get("exchange", "") in where
+            and asked.get("primaryExchange", "") in where
+            and instrument.expiry.startswith(asked.get("lastTradeDate") or "")
+            and (not asked.get("strike") or Decimal(repr(asked["strike"])) == instrument.strike)
+            and (asked.get("right") or "")[:1] in {"", "0", "?", instrument.right}
+        )
+
     def _hours(self, at: int) -> str:
         """`20240102:0930-20240102:1600;20240103:CLOSED;...` for a week; days after the tape are CLOSED."""
         first = local_date(at)
@@ -101,7 +139,7 @@ def contract(instrument: Instrument, exchange: str) -> Values:
     """The contract as the gateway names it in its messages."""
     return {
         "conId": instrument.con_id,
-        "symbol": instrument.symbol,
+        "symbol": instrument.symbol[:3] if instrument.sec_type == "CASH" else instrument.symbol,
         "secType": instrument.sec_type,
         "exchange": exchange,
         "primaryExchange": instrument.venue,
@@ -115,15 +153,6 @@ def contract(instrument: Instrument, exchange: str) -> Values:
     }
 
 
-def _fits(instrument: Instrument, asked: Mapping[str, Any]) -> bool:
-    symbol = asked.get("symbol") or asked.get("localSymbol") or ""
-    return (
-        symbol.upper() == instrument.symbol.upper()
-        and asked.get("secType", "") in {"", instrument.sec_type}
-        and asked.get("currency", "") in {"", instrument.currency}
-        and asked.get("exchange", "") in {"", instrument.venue, *VALID_EXCHANGES}
-        and asked.get("primaryExchange", "") in {"", instrument.venue, *VALID_EXCHANGES}
-        and instrument.expiry.startswith(asked.get("lastTradeDate") or "")
-        and (not asked.get("strike") or Decimal(repr(asked["strike"])) == instrument.strike)
-        and (asked.get("right") or "")[:1] in {"", "0", "?", instrument.right}
-    )
+def fill_venue(instrument: Instrument, venue: str) -> str:
+    """Where a fill is said to have been: its venue, else one for all US stocks, else the listing."""
+    return venue or (FILL_VENUE if instrument.sec_type == "STK" else instrument.venue)

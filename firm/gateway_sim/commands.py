@@ -83,4 +83,13 @@ class Split(Struct, frozen=True, tag="split", array_like=True):
     old: int
 
 
-Command: TypeAlias = Step | Place | Cancel | CancelAll | Correct | Bust | Manual | Lend | Dividend | Split
+class Halt(Struct, frozen=True, tag="halt", array_like=True):
+    """Trading in an instrument stops, or goes on."""
+
+    instrument: int
+    on: bool
+
+
+Command: TypeAlias = (
+    Step | Place | Cancel | CancelAll | Correct | Bust | Manual | Lend | Dividend | Split | Halt
+)

@@ -10,10 +10,11 @@ import msgspec
 
 from firm.errors import ConfigError
 from firm.gateway_sim import control_commands as commands
+from firm.gateway_sim.answers_data import say_halt
 from firm.gateway_sim.answers_reference import say_news
 from firm.gateway_sim.codec.kinds import plain
 from firm.gateway_sim.codec.replies import REPLIES
-from firm.gateway_sim.commands import Bust, Correct, Dividend, Lend, Manual, Split
+from firm.gateway_sim.commands import Bust, Correct, Dividend, Halt, Lend, Manual, Split
 from firm.gateway_sim.control_commands import ControlCommand
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.records import NewsItem
@@ -45,6 +46,7 @@ def answer(gateway: Gateway, line: bytes, *, stepped: bool) -> dict[str, Any]:
             | commands.LendCommand()
             | commands.DividendCommand()
             | commands.SplitCommand()
+            | commands.HaltCommand()
         ):
             return _traded(gateway, command)
         case _:
@@ -76,6 +78,7 @@ Trade: TypeAlias = (
     | commands.LendCommand
     | commands.DividendCommand
     | commands.SplitCommand
+    | commands.HaltCommand
 )
 
 
@@ -98,9 +101,11 @@ def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
             | commands.LendCommand(symbol=symbol)
             | commands.DividendCommand(symbol=symbol)
             | commands.SplitCommand(symbol=symbol)
+            | commands.HaltCommand(symbol=symbol)
         ):
-            if symbol not in brokerage.tape.symbols:
-                return {"error": f"no symbol {symbol!r}; there are {', '.join(brokerage.tape.symbols)}"}
+            traded = [i.symbol for i in brokerage.catalogue.matching("")]
+            if symbol not in traded:
+                return {"error": f"no symbol {symbol!r}; there are {', '.join(traded)}"}
     match command:
         case commands.CorrectCommand(exec_id=exec_id, quantity=quantity, price=price):
             gateway.route(Correct(exec_id, quantity, price))
@@ -115,6 +120,11 @@ def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
             gateway.route(Dividend(brokerage.tape.symbols.index(symbol), amount))
         case commands.SplitCommand(symbol=symbol, new=new, old=old):
             gateway.route(Split(brokerage.tape.symbols.index(symbol), new, old))
+        case commands.HaltCommand(symbol=symbol, on=on):
+            instrument = brokerage.tape.symbols.index(symbol)
+            gateway.route(Halt(instrument, on))
+            for session in gateway.sessions:
+                say_halt(session, instrument, on=on)
     return DONE
 
 

@@ -243,6 +243,13 @@ class SplitCommand(Command, frozen=True, tag="split"):
     old: Positive
 
 
+class HaltCommand(Command, frozen=True, tag="halt"):
+    """Trading in the symbol stops (tick 49), or with `on` false goes on."""
+
+    symbol: str
+    on: bool = True
+
+
 class NewsCommand(Command, frozen=True, tag="news"):
     """A headline about a symbol, for subscriptions with generic tick 292 and for later questions."""
 
@@ -301,6 +308,7 @@ ControlCommand = (
     | LendCommand
     | DividendCommand
     | SplitCommand
+    | HaltCommand
     | NewsCommand
     | BulletinCommand
     | ScheduleCommand

@@ -7,7 +7,13 @@ in `Session.out` be written. The server keeps to that by calling `commit` before
 from typing import NamedTuple
 
 from firm.errors import GatewayProtocol
-from firm.gateway_sim import answers_account, answers_data, answers_orders, answers_reference
+from firm.gateway_sim import (
+    answers_account,
+    answers_auction,
+    answers_data,
+    answers_orders,
+    answers_reference,
+)
 from firm.gateway_sim.answers import ANSWERS, EMPTY_ANSWERS
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.codec.framing import fields_of
@@ -234,6 +240,7 @@ class Gateway:
                 if not is_mute(session):
                     answers_reference.say_options(self.brokerage, session, frame)
                     answers_reference.say_depths(self.brokerage, session)
+                    answers_auction.say_auctions(self.brokerage, session)
         self._deliver(messages, account_due=self._account_due(self.brokerage.at))
         left = len(self.brokerage.tape.frames) - self.brokerage.cursor
         return Stepped(self.brokerage.at, advanced, left == 0, left)

@@ -36,6 +36,7 @@ class Header(Struct, frozen=True):
     frames: int
     preset_notice: bool
     contracts: str = ""
+    money: str = ""
 
 
 class Journal:

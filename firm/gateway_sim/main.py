@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import sys
 import time
@@ -11,8 +12,11 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from msgspec import json
+
 from firm.errors import ConfigError, FirmError, GatewayError
-from firm.exchange import MarginRules
+from firm.exchange import MarginRules, Money
+from firm.exchange.money import DOLLARS
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.clock import ClockChoice, parse_clock, run_clock
 from firm.gateway_sim.contracts import load_contracts
@@ -26,6 +30,7 @@ from firm.tape.tape import Tape
 
 SAMPLE_DAYS = 250
 CASH_MAX = Decimal(10) ** 12
+CURRENCY = re.compile("[A-Z]{3}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +52,17 @@ def parser() -> argparse.ArgumentParser:
         "--clock", default="auto", help="stepped, wall, xN (N times real time) or auto, a few frames a second"
     )
     p.add_argument("--journal", type=Path, help="file that survives a crash; continued if it exists")
-    p.add_argument("--cash", default="1000000", help="deposit in USD (default %(default)s)")
+    p.add_argument("--cash", default="1000000", help="deposit in the base currency (default %(default)s)")
+    p.add_argument("--base", default="USD", help="base currency of the account (default %(default)s)")
+    p.add_argument(
+        "--deposit", action="append", default=[], help="cash in another currency: EUR=5000; may be repeated"
+    )
+    p.add_argument(
+        "--rate",
+        action="append",
+        default=[],
+        help="base currency for one unit of a currency whose pair is not quoted: EUR=1.08; may be repeated",
+    )
     p.add_argument("--account", default="DU1234567", help="account name (default %(default)s)")
     p.add_argument("--leverage", default="4", help="gross exposure over equity at most (default %(default)s)")
     p.add_argument("--no-shorts", action="store_true", help="refuse to sell short")
@@ -108,8 +123,15 @@ def _gateway(options: argparse.Namespace, tape: Tape) -> tuple[Gateway, Journal 
     leverage = _amount("--leverage", options.leverage, Decimal(100))
     rules = MarginRules(gross_leverage_max=leverage, shorts_allowed=not options.no_shorts)
     contracts = load_contracts(options.contracts, tape.symbols)
+    money = _money(options)
     brokerage = Brokerage(
-        tape, cash, options.account, rules, preset_notice=options.preset_notice, contracts=contracts
+        tape,
+        cash,
+        options.account,
+        rules,
+        preset_notice=options.preset_notice,
+        contracts=contracts,
+        money=money,
     )
     if options.journal is None:
         return Gateway(brokerage, None), None
@@ -124,9 +146,27 @@ def _gateway(options: argparse.Namespace, tape: Tape) -> tuple[Gateway, Journal 
         frames=len(tape.frames),
         preset_notice=options.preset_notice,
         contracts=contracts.sha256,
+        money="" if money == DOLLARS else json.encode(money).decode(),
     )
     journal = Journal(options.journal, header)
     return Gateway(brokerage, journal), journal
+
+
+def _money(options: argparse.Namespace) -> Money:
+    deposits, rates = (
+        tuple(_named_amount(name, text) for text in texts)
+        for name, texts in (("--deposit", options.deposit), ("--rate", options.rate))
+    )
+    if not CURRENCY.fullmatch(options.base):
+        raise ConfigError(f"--base must be three capital letters such as USD, found {options.base[:20]!r}")
+    return Money(options.base, deposits, rates)
+
+
+def _named_amount(option: str, text: str) -> tuple[str, Decimal]:
+    currency, _, amount = text.partition("=")
+    if not CURRENCY.fullmatch(currency):
+        raise ConfigError(f"{option} must be such as EUR=1.08, found {text[:40]!r}")
+    return currency, _amount(option, amount, CASH_MAX)
 
 
 def _amount(option: str, text: str, maximum: Decimal) -> Decimal:

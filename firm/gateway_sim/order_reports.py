@@ -39,8 +39,8 @@ LOCATING = "Order held while securities are located."
 class OrderReports:
     """Turns events into messages for the client that owns the order."""
 
-    def __init__(self, account: str) -> None:
-        self._account = account
+    def __init__(self, account: str, base: str) -> None:
+        self._account, self._base = account, base
 
     def entered(
         self,
@@ -98,9 +98,12 @@ class OrderReports:
         if done:
             again = open_order(order, self._account)
             again.values["commission"] = float(fill.commission)
-            again.values["commissionCurrency"] = "USD"
+            again.values["commissionCurrency"] = order.instrument.currency
             messages += [again, order_status(order)]
-        return [*messages, Outgoing(order.client_id, "commissionReport", commission_report(fill))]
+        return [
+            *messages,
+            Outgoing(order.client_id, "commissionReport", commission_report(fill, order.instrument.currency)),
+        ]
 
     def ended(self, order: PlacedOrder, event: OrderCancelled | OrderExpired) -> list[Outgoing]:
         """Cancelled, or expired at the close."""
@@ -136,7 +139,7 @@ class OrderReports:
             reply.values[f"{name}After"] = _money(after)
         cost = float(round(effect.commission, 4))
         reply.values.update(whatIf=True, commission=cost, minCommission=cost, maxCommission=cost)
-        reply.values["commissionCurrency"] = "USD"
+        reply.values["commissionCurrency"] = self._base
         return [reply]
 
     def _stated(self, order: PlacedOrder) -> list[Outgoing]:

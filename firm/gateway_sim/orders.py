@@ -9,7 +9,7 @@ from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.domain.position import ZERO
 from firm.exchange import OrderFilled, OrderTicket
-from firm.gateway_sim.catalogue import FILL_VENUE, contract
+from firm.gateway_sim.catalogue import contract, fill_venue
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.times import execution_time
 
@@ -139,14 +139,15 @@ def completed_order(order: PlacedOrder, account: str) -> Values:
 def exec_details(execution: Execution, account: str, req_id: int = -1) -> Values:
     """One execution; `req_id` is -1 when it has just happened. `at` becomes a time in `Session.say`."""
     order, fill = execution
+    venue = fill_venue(order.instrument, fill.venue)
     return {
-        **contract(order.instrument, FILL_VENUE),
+        **contract(order.instrument, venue),
         "reqId": req_id,
         "orderId": order.order_id,
         "execId": fill.exec_id,
         "at": fill.at,
         "account": account,
-        "execExchange": FILL_VENUE,
+        "execExchange": venue,
         "side": "BOT" if fill.side is Side.BUY else "SLD",
         "shares": fill.quantity,
         "price": fill.price,
@@ -160,13 +161,13 @@ def exec_details(execution: Execution, account: str, req_id: int = -1) -> Values
     }
 
 
-def commission_report(fill: OrderFilled) -> Values:
+def commission_report(fill: OrderFilled, currency: str) -> Values:
     """What the execution cost; realised P&L after the commission, unset when the fill only opened."""
     realized = None if fill.realized_pnl is None else float(fill.realized_pnl - fill.commission)
     return {
         "execId": fill.exec_id,
         "commission": fill.commission,
-        "currency": "USD",
+        "currency": currency,
         "realizedPNL": realized,
         "yield": None,
     }

@@ -18,13 +18,14 @@ LINK_KEPT = "Connectivity between IB and Trader Workstation has been restored - 
 
 
 class TickRequest(NamedTuple):
-    """A market data subscription; `rt_volume` if it asked for generic tick 233."""
+    """A market data subscription; `rt_volume` and `auction` if it asked for ticks 233 and 225."""
 
     req_id: int
     instrument: Instrument
     rt_volume: bool
     delayed: bool = False
     news: bool = False
+    auction: bool = False
 
 
 class OptionRequest(NamedTuple):

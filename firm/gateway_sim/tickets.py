@@ -126,6 +126,7 @@ def check_change(ticket: OrderTicket, values: Values, known: PlacedOrder) -> Non
         old.special.parent,
         old.special.oca_group,
         old.special.auction,
+        old.venue,
     )
     after = (
         new.instrument,
@@ -134,6 +135,7 @@ def check_change(ticket: OrderTicket, values: Values, known: PlacedOrder) -> Non
         new.special.parent,
         new.special.oca_group,
         new.special.auction,
+        new.venue,
     )
     if before != after:
         raise Refusal(105, "Order being modified does not match original order.")

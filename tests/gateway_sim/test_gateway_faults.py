@@ -1,62 +1,13 @@
-"""Every fault of the control port, over real TCP: commanded in JSON, and seen by a client to happen."""
+"""Faults of orders and executions, over TCP: commanded in JSON, and seen by a client to happen."""
 
-import contextlib
-import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from firm.gateway_sim.contracts import con_id_of
-from tests.gateway_sim.tcp_world import Heard, TcpClient, TcpGateway, tcp_gateway
+from tests.gateway_sim.fault_world import FILL, RESTING, order_rows, values_of
+from tests.gateway_sim.tcp_world import TcpClient, TcpGateway, tcp_gateway
 from tests.gateway_sim.wire_world import ACCOUNT, OPEN, SYMBOLS, Client, gateway
-
-AAA = {"symbol": "AAA", "secType": "STK", "exchange": "SMART", "currency": "USD"}
-FILL = [
-    "openOrder PreSubmitted",
-    "orderStatus PreSubmitted 0",
-    "execDetails 10@101",
-    *["openOrder Filled", "orderStatus Filled 10"] * 2,
-    "commissionReport",
-]
-RESTING = ["openOrder Submitted", "orderStatus Submitted 0"]
-
-
-@pytest.fixture
-def world() -> Iterator[TcpGateway]:
-    with tcp_gateway() as running:
-        running.step()
-        yield running
-
-
-@pytest.fixture
-def client(world: TcpGateway) -> Iterator[TcpClient]:
-    connected = TcpClient(world)
-    connected.heard()
-    yield connected
-    connected.close()
-
-
-def values_of(heard: Heard, name: str) -> list[dict[str, Any]]:
-    return [values for said, values in heard if said == name]
-
-
-def order_rows(world: TcpGateway) -> list[tuple[str, str, bool]]:
-    return [(o["order_ref"], o["status"], o["live"]) for o in world.ask("orders")["orders"]]
-
-
-# 1: a client id in use
-
-
-def test_a_client_id_in_use_hears_326_and_is_hung_up_on(world: TcpGateway, client: TcpClient):
-    second = TcpClient(world)
-
-    assert second.hello[-1][1]["code"] == 326
-    with pytest.raises(ConnectionError):
-        second.read()
-    assert client.place(1, "BUY", 10) == FILL
-
 
 # 2, 3, 29: errors on a live order that have no effect on it
 
@@ -224,139 +175,11 @@ def test_fields_of_a_message_say_something_else(world: TcpGateway, client: TcpCl
     assert "no message" in world.ask("rewrite", message="nonsense", values={})["error"]
 
 
-# 24: history that begins with nothing
-
-
-def test_history_kept_up_to_date_begins_empty_and_then_grows(world: TcpGateway, client: TcpClient):
-    request = {**AAA, "reqId": 8, "barSize": "1 day", "duration": "10 D", "whatToShow": "TRADES"}
-    world.do("rewrite", message="historicalData", values={"bars": []}, times=1)
-    (first,) = client.ask("reqHistoricalData", **request, keepUpToDate=True)
-    world.step()
-
-    assert first[1]["bars"] == []
-    assert [name for name, _ in client.heard()] == ["historicalDataUpdate"]
-
-
-# 11, 12: the link behind the gateway
-
-
-def test_fills_during_an_outage_are_not_told_but_can_be_asked_for(world: TcpGateway, client: TcpClient):
-    client.place(1, "BUY", 700)
-    client.ask("reqMktData", reqId=7, **AAA)
-    world.do("link", up=False)
-    lost = client.until("error")
-    world.step()
-    world.do("link", up=True, lost=True)
-    restored = client.until("error")
-    found = values_of(client.ask("reqExecutions", reqId=9), "execDetails")
-    world.step()
-
-    assert lost[-1][1]["code"] == 1100
-    assert [(name, v["code"]) for name, v in restored] == [("error", 1101)]
-    assert [v["shares"] for v in found] == [600, 100]
-    assert values_of(client.heard(), "tickPrice") == []
-
-
-def test_a_link_restored_without_loss_keeps_its_subscriptions(world: TcpGateway, client: TcpClient):
-    client.ask("reqMktData", reqId=7, **AAA)
-    world.do("link", up=False)
-    world.do("link", up=True)
-    client.until("error")
-    assert client.read()[1]["code"] == 1102
-    world.step()
-
-    assert len(values_of(client.heard(), "tickPrice")) == 2
-
-
 # 13: a what-if that is refused
 
 
 def test_a_what_if_that_is_refused_is_an_error_alone(client: TcpClient):
     assert client.place(1, "BUY", 100_000, whatIf=True) == ["error 201"]
-
-
-# 14, and the limits on history
-
-
-def test_too_many_messages_are_error_100_and_then_the_end(world: TcpGateway, client: TcpClient):
-    world.do("pace")
-    for _ in range(60):
-        client.send("reqIds")
-    heard: list[str] = []
-    with contextlib.suppress(ConnectionError):
-        while True:
-            heard += Client.short([client.read()])
-
-    assert heard == ["nextValidId"] * heard.count("nextValidId") + ["error 100"] * 3
-
-
-def test_history_is_paced(world: TcpGateway, client: TcpClient):
-    world.do("pace")
-    request = {**AAA, "reqId": 8, "duration": "10 D", "whatToShow": "TRADES"}
-
-    first = client.ask("reqHistoricalData", **request, barSize="1 day")
-    identical = client.ask("reqHistoricalData", **request, barSize="1 day")
-    codes = [
-        Client.short(client.ask("reqHistoricalData", **{**request, "duration": f"{n} D"}, barSize="1 day"))
-        for n in range(1, 7)
-    ]
-
-    assert [name for name, _ in first] == ["historicalData"]
-    assert "identical" in values_of(identical, "error")[0]["text"]
-    assert codes == [["historicalData"]] * 4 + [["error 162"]] * 2
-
-
-# 15, 16: connections that break
-
-
-@pytest.mark.parametrize("how", ["rst", "fin"])
-def test_a_connection_is_cut(world: TcpGateway, client: TcpClient, how: str):
-    world.do("cut", client_id=1, how=how)
-
-    with pytest.raises(ConnectionResetError if how == "rst" else ConnectionError) as ended:
-        client.read()
-    assert (type(ended.value) is ConnectionResetError) == (how == "rst")
-    back = TcpClient(world)
-    back.heard()
-    assert back.place(1, "BUY", 10) == FILL
-    back.close()
-
-
-@pytest.mark.parametrize("how", ["rst", "fin"])
-def test_a_connection_is_cut_at_a_byte(world: TcpGateway, client: TcpClient, how: str):
-    before = client.bytes_read
-    world.do("cut", client_id=1, how=how, after_bytes=37)
-    client.order(1, "BUY", 10)
-    with pytest.raises(ConnectionError):
-        client.read()
-
-    assert client.bytes_read - before == 37
-    assert order_rows(world) == [("ref-1", "Filled", False)]
-
-
-def test_a_half_open_connection_is_open_and_dead(world: TcpGateway, client: TcpClient):
-    world.do("cut", client_id=1, how="silent", after_bytes=10)
-    client.order(1, "BUY", 10)
-    client.socket.settimeout(0.3)
-    with pytest.raises(TimeoutError):
-        client.read()
-    client.order(2, "BUY", 10)
-    other = TcpClient(world, 2)
-    other.heard()
-
-    assert world.ask("status")["clients"] == [1, 2]
-    assert [ref for ref, _, _ in order_rows(world)] == ["ref-1"]
-    other.close()
-
-
-# 17: a request that is never answered
-
-
-def test_a_request_is_never_answered(world: TcpGateway, client: TcpClient):
-    world.do("ignore", requests=["reqPositions"], client_id=1, times=1)
-
-    assert client.ask("reqPositions") == []
-    assert [name for name, _ in client.ask("reqPositions")] == ["positionEnd"]
 
 
 # 18: orders of others
@@ -382,76 +205,6 @@ def test_a_refused_order_is_inactive_and_a_refused_change_changes_nothing(client
     assert client.place(3, "BUY", 10, totalQuantity=Decimal("0.5"))[-1] == "error 10318"
 
 
-# 20, 13 of the users' pains: data one may not see
-
-
-def test_an_entitlement_is_lost_and_comes_back_delayed(world: TcpGateway, client: TcpClient):
-    client.ask("reqMktData", reqId=7, **AAA)
-    world.do("entitle", symbol="AAA", level="none")
-    world.step()
-    lost = Client.short(client.heard())
-    again = Client.short(client.ask("reqMktData", reqId=8, **AAA))
-    world.do("entitle", symbol="AAA", level="delayed")
-    live = Client.short(client.ask("reqMktData", reqId=9, **AAA))
-    client.send("reqMarketDataType", type=3)
-    delayed = client.ask("reqMktData", reqId=10, **AAA)
-
-    assert (lost, again, live) == (["error 354"], ["error 354"], ["error 10089"])
-    assert [v["code"] for v in values_of(delayed, "error")] == [10167]
-    assert values_of(delayed, "marketDataType")[0]["type"] == 3
-    assert {v["tickType"] for v in values_of(delayed, "tickPrice")} == {66, 67, 75}
-
-
-def test_a_competing_session_takes_the_data(world: TcpGateway, client: TcpClient):
-    client.ask("reqMktData", reqId=7, **AAA)
-    world.do("compete", client_id=1)
-    world.step()
-    gone = client.heard()
-    refused = client.ask("reqMktData", reqId=8, **AAA)
-    world.do("compete", on=False, client_id=1)
-    world.step()
-
-    assert Client.short(gone) == Client.short(refused) == ["error 10197"]
-    assert len(values_of(client.heard(), "tickPrice")) == 2
-
-
-@pytest.mark.parametrize("mute", [False, True])
-def test_a_market_data_farm_breaks_and_comes_back_perhaps_dead(
-    world: TcpGateway, client: TcpClient, mute: bool
-):
-    client.ask("reqMktData", reqId=7, **AAA)
-    world.do("farm", ok=False)
-    world.step()
-    broken = client.short()
-    world.do("farm", ok=True, mute=mute)
-    world.step()
-    back = client.short()
-
-    assert broken == ["error 2103"]
-    assert back == ["error 2104", *([] if mute else ["tickPrice", "tickPrice"])]
-    assert client.place(1, "BUY", 10)[0] == "openOrder PreSubmitted"
-
-
-def test_the_history_farm_breaks_and_comes_back(world: TcpGateway, client: TcpClient):
-    request = {**AAA, "reqId": 8, "barSize": "1 day", "duration": "10 D", "whatToShow": "TRADES"}
-    world.do("farm", ok=False, farm="history")
-    broken = Client.short(client.ask("reqHistoricalData", **request))
-    world.do("farm", ok=True, farm="history")
-
-    assert broken == ["error 2105", "error 162"]
-    assert Client.short(client.ask("reqHistoricalData", **request)) == ["error 2106", "historicalData"]
-
-
-def test_live_bars_are_lost_with_10182(world: TcpGateway, client: TcpClient):
-    request = {**AAA, "reqId": 8, "barSize": "1 day", "duration": "10 D", "whatToShow": "TRADES"}
-    client.ask("reqHistoricalData", **request, keepUpToDate=True)
-    client.ask("reqRealTimeBars", reqId=9, **AAA, whatToShow="MIDPOINT")
-    world.do("stale", client_id=1)
-    world.step()
-
-    assert [(v["reqId"], v["code"]) for v in values_of(client.heard(), "error")] == [(8, 10182), (9, 10182)]
-
-
 # 23: what happened while the client was away
 
 
@@ -468,19 +221,6 @@ def test_a_partial_fill_and_a_cancel_while_away_are_found_afterwards(world: TcpG
     assert [v["shares"] for v in fills] == [600]
     for each in (other, back):
         each.close()
-
-
-# a slow gateway
-
-
-def test_messages_are_late(world: TcpGateway, client: TcpClient):
-    world.do("delay", messages=["positionEnd"], ms=200)
-    started = time.monotonic()
-    early = client.ask("reqPositions")
-    client.until("positionEnd")
-
-    assert early == []
-    assert time.monotonic() - started >= 0.19
 
 
 # 26: orders lost in flight
@@ -500,18 +240,6 @@ def test_orders_are_lost_in_flight_and_their_ids_are_given_out_again(world: TcpG
     back.close()
 
 
-# 27: two contracts for one name
-
-
-def test_a_symbol_is_ambiguous_until_it_is_named_by_con_id(world: TcpGateway, client: TcpClient):
-    world.do("ambiguous", symbol="AAA")
-    two = values_of(client.ask("reqContractDetails", reqId=3, **AAA), "contractDetails")
-    one = values_of(client.ask("reqContractDetails", reqId=3, conId=con_id_of("AAA")), "contractDetails")
-
-    assert len({v["conId"] for v in two}) == 2
-    assert [v["conId"] for v in one] == [con_id_of("AAA")]
-
-
 # 28: yesterday is gone
 
 
@@ -523,21 +251,6 @@ def test_executions_of_yesterday_are_not_told(world: TcpGateway, client: TcpClie
     assert [name for name, _ in client.ask("reqExecutions", reqId=3)] == ["execDetailsEnd"]
 
 
-# the rest
-
-
-def test_messages_are_dropped_for_one_client_only(world: TcpGateway, client: TcpClient):
-    other = TcpClient(world, 2)
-    other.heard()
-    world.do("withhold", messages=["orderStatus", "execDetails"], client_id=1)
-
-    assert client.place(1, "BUY", 10) == [w for w in FILL if "Status" not in w and "exec" not in w]
-    assert other.place(1, "BUY", 10) == FILL
-    world.do("withhold", messages=["orderStatus", "execDetails"], client_id=1, on=False)
-    assert client.place(2, "BUY", 10) == FILL
-    other.close()
-
-
 def test_shares_to_borrow_run_out_and_come_back(world: TcpGateway, client: TcpClient):
     world.do("lend", symbol="AAA", quantity="5")
     held = client.place(1, "SELL", 10)
@@ -545,18 +258,6 @@ def test_shares_to_borrow_run_out_and_come_back(world: TcpGateway, client: TcpCl
 
     assert held == ["openOrder PreSubmitted", "orderStatus PreSubmitted 0", "error 404"]
     assert "execDetails 10@99" in client.short()
-
-
-def test_clear_ends_every_fault(world: TcpGateway, client: TcpClient):
-    world.do("withhold", messages=["openOrder"])
-    world.do("hold", messages=["execDetails"])
-    world.do("entitle", symbol="AAA", level="none")
-    client.place(1, "BUY", 10)
-    world.do("clear")
-
-    assert client.short() == ["execDetails 10@101"]
-    assert client.place(2, "BUY", 10) == FILL
-    assert "tickPrice" in Client.short(client.ask("reqMktData", reqId=8, **AAA))
 
 
 @pytest.mark.parametrize(

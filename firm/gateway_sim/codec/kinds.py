@@ -91,6 +91,12 @@ def plain(value: Decimal) -> str:
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
+def shares(size: float, version: int) -> Decimal:
+    """A size of market data as the wire has it: shares, and round lots of a hundred before version 159."""
+    exact = Decimal(repr(size))
+    return exact if version >= 159 else exact // 100
+
+
 def _or(unset: str, write: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: unset if value is None else write(value)
 

@@ -180,8 +180,7 @@ def _computation(number: int, name: str, given: str) -> Message:
         *CONTRACT_12,
         Field(given, FLOAT, None),
         Field("underPrice", FLOAT, None),
-        Field("optionsCount", INTEGER, 0),
-        Field("options", TEXT, ""),
+        Rest("options", most=2),  # some clients count them first, and some do not
     )
     return Message(number, name, rows)
 

@@ -59,9 +59,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """All remaining fields, as a list of texts."""
+    """All remaining fields, or `most` of them, as a list of texts."""
 
     name: str = "rest"
+    most: int = 1_000_000
 
 
 Row: TypeAlias = Field | Count | When | Rest
@@ -137,9 +138,9 @@ def _decode(rows: Sequence[Row], reader: _Reader, version: int, values: Values) 
             case When(test=test, rows=group, since=since):
                 if version >= since and test(values):
                     _decode(group, reader, version, values)
-            case Rest(name=name):
-                values[name] = list(reader.fields[reader.at :])
-                reader.at = len(reader.fields)
+            case Rest(name=name, most=most):
+                values[name] = list(reader.fields[reader.at : reader.at + most])
+                reader.at += len(values[name])
 
 
 def _decode_groups(name: str, rows: Sequence[Row], reader: _Reader, version: int, kind: Kind) -> list[Values]:
