@@ -5,6 +5,7 @@ from pathlib import Path
 
 from firm import __version__
 from firm.bus.driver import Driver
+from firm.bus.gateway import BrokerGateway
 from firm.bus.schedule import decision_times
 from firm.config import Settings
 from firm.events.record import EventStore
@@ -15,6 +16,7 @@ from firm.local_broker import LocalBroker
 from firm.risk_kernels.fingerprint import numeric_fingerprint
 from firm.roster import rules
 from firm.tape.load import load_tape
+from firm.tape.tape import Tape
 
 SCHEMA = 1
 """Version of the log's layout; see CHANGELOG.md."""
@@ -26,10 +28,11 @@ def backtest(
     data: Path | None,
     days: int | None,
     progress: Callable[[int], None],
+    broker: Callable[[Tape, Settings], BrokerGateway] = LocalBroker,
 ) -> None:
     """Play the data (None: the packaged sample) to its end into `store`; `progress` hears the log time."""
     tape = load_tape(data, days)
-    driver = Driver(rules(settings), LocalCrew(settings), store, LocalBroker(tape, settings), NoOperator())
+    driver = Driver(rules(settings), LocalCrew(settings), store, broker(tape, settings), NoOperator())
     decisions = decision_times(tape.sessions, settings.schedule.decide)
     started = RunStarted(SCHEMA, __version__, settings.logged(), numeric_fingerprint(), tape.label)
     driver.start(started, lambda: SessionsLoaded(tape.sessions, decisions))

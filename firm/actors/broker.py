@@ -4,12 +4,18 @@ import os
 from collections.abc import Sequence
 
 from firm.actors.plan import RunPlan
+from firm.broker.fenced import fenced
 from firm.broker.ib import IbGateway
+from firm.broker.recorder import RecordingIB
 from firm.broker.universe import bar_size_of
 from firm.bus.gateway import CommandBatch, Page
 from firm.errors import AgentStale
 from firm.events import Event, Record
 from firm.ops.latch import LATCH
+from firm.standby.fence import require_not_older
+from firm.standby.wire import Claim
+from firm.store.keys import standby_token
+from firm.store.lock import WriterLock, lock_account
 
 
 class Broker:
@@ -18,11 +24,15 @@ class Broker:
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._gateway: IbGateway | None = None
+        self._account: WriterLock | None = None
+        self._claim: Claim | None = None
 
-    def open(self, memory: Sequence[Record], run: str) -> Page:
-        """See BrokerGateway."""
-        if self._gateway is not None:
-            self._gateway.close()
+    def open(self, memory: Sequence[Record], run: str, claim: Claim) -> Page:
+        """See BrokerGateway. `claim`: as whom the firm trades; an older one than before is StaleEpoch."""
+        if self._claim is not None:
+            require_not_older(claim, self._claim)
+        self._claim = claim
+        self.close()
         plan, settings = self._plan, self._plan.config()
         address, simulation = plan.gateway, settings.simulation
         control = None if address.control_port is None else (address.host, address.control_port)
@@ -35,8 +45,12 @@ class Broker:
             control,
             simulation.history_bars,
             bar_size_of(settings.schedule.decide),
+            fenced(claim, standby_token(create=False)) if settings.standby.gateway_is_fenced else RecordingIB,
         )
-        return self._gateway.open(memory, run)
+        page = self._gateway.open(memory, run)
+        if control is None:
+            self._account = lock_account(f"{address.host}:{address.port}", self._gateway.account)
+        return page
 
     def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:
         """See BrokerGateway."""
@@ -48,9 +62,12 @@ class Broker:
 
     def close(self) -> None:
         """See BrokerGateway."""
+        if self._account is not None:
+            self._account.release()
+            self._account = None
         if self._gateway is not None:
-            self._gateway.close()
-            self._gateway = None
+            gateway, self._gateway = self._gateway, None
+            gateway.close()
 
     def stop(self) -> None:
         """End the session; working orders stay where they are."""

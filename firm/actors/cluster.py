@@ -1,12 +1,21 @@
 """Ray itself: an embedded one, or the running cluster."""
 
 import os
+from pathlib import Path
+from typing import Literal
 
 import ray
 
+from firm.actors.access import require_closed, turn_on_token
 from firm.config import Cluster
 from firm.errors import FirmError
 from firm.numeric_env import numeric_environment
+
+Role = Literal["gateway", "signals", "risk"]
+"""What a node of a cluster is for: a custom resource of that name, see deploy/env.sh."""
+
+ROLE_SHARE = 0.001
+"""Of a role, for each actor or task: a node offers 1 of it, so there is room for all, and only there."""
 
 KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
 """Workers between two risk runs are kept: a fresh one would compile its kernels first. See deploy/env.sh."""
@@ -15,10 +24,16 @@ KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
 WORKER_NICENESS = 0
 """Ray's own default is 15: whatever else runs on the machine would come before the firm."""
 
+TASKS_REMEMBERED = 10_000
+"""Calls whose story Ray keeps for its dashboard. Its own default, 100,000, is some 200 MB after a day."""
+
 
 def connect(cluster: Cluster) -> str:
-    """Start an embedded Ray, or join the running one; the dashboard's address, or nothing."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if cluster.address is None else "token")
+    """Start an embedded Ray, or join the running one; the dashboard's address, or nothing.
+
+    FirmError if there is no cluster, no token for it, or if it lets in who has none.
+    """
+    turn_on_token(os.environ, Path.home(), make=cluster.address is None)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     environment = {"env_vars": numeric_environment()}
     if cluster.address is not None:
@@ -32,9 +47,11 @@ def connect(cluster: Cluster) -> str:
             )
         except ConnectionError as error:
             raise FirmError(
-                f"a Ray cluster was needed at address {cluster.address!r}, found none: {error}. Start one "
-                "with `ray up cluster.yaml`, or leave out --address to run an embedded Ray."
+                f"a Ray cluster that takes this token was needed at {cluster.address!r}, found "
+                f"none: {error}. Start one with `ray up cluster.yaml`, or leave out --address to run an "
+                "embedded Ray."
             ) from error
+        require_closed(ray.get_runtime_context().gcs_address)
     else:
         context = ray.init(
             address="local",  # never one that RAY_ADDRESS or a `ray start` on this machine offers
@@ -48,9 +65,27 @@ def connect(cluster: Cluster) -> str:
             _system_config={
                 "idle_worker_killing_time_threshold_ms": KEEP_IDLE_WORKERS_MS,
                 "worker_niceness": WORKER_NICENESS,
+                "task_events_max_num_task_in_gcs": TASKS_REMEMBERED,
             },
         )
     return str(context.dashboard_url or "")
+
+
+def place(role: Role) -> dict[str, float]:
+    """The resources that put an actor or task on the nodes with a role; none where no node has any."""
+    return {role: ROLE_SHARE} if role in ray.cluster_resources() else {}
+
+
+def risk_workers(cluster: Cluster) -> int:
+    """How many tasks a risk run has: one for each CPU of the nodes that are for it, and `num_cpus` at least.
+
+    Those that find no CPU wait, which is what a cloud's autoscaler starts nodes for.
+    """
+    if cluster.address is None:
+        return cluster.num_cpus
+    offered = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for_risk = [each for each in offered if "risk" in each] or offered
+    return max(cluster.num_cpus, int(sum(each.get("CPU", 0.0) for each in for_risk)))
 
 
 def disconnect() -> None:

@@ -1,7 +1,7 @@
 """The crew on Ray: the chain passed by refs from actor to actor, deaths healed from the log."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -34,11 +34,15 @@ class RayCrew:
         settings: Settings,
         risk_shards: int,
         fingerprint: str,
+        note: Callable[[str, object], None] = lambda _name, _value: None,
     ) -> None:
-        """`fingerprint`: the run's; a risk task on a worker with another one fails."""
+        """`fingerprint`: the run's; a risk task on a worker with another one fails.
+
+        `note` takes down, by name, what is no part of the log: a loss, and which process an agent is in.
+        """
         self._hosts, self._settings = hosts, settings
         self._signals = SignalCrew(seats)
-        self._risk_shards, self._fingerprint = risk_shards, fingerprint
+        self._risk_shards, self._fingerprint, self._note = risk_shards, fingerprint, note
 
     def relay(self, stages: Sequence[Stage], relay: Relay, memory: Memory) -> Relay:
         """See Crew. The bus waits once, for the end of the chain; each actor gets the one before by ref."""
@@ -52,6 +56,7 @@ class RayCrew:
                         f"agents {[stage.name for stage in stages]} did not come back within "
                         f"{HEAL_WITHIN_S:.0f} s ({error}); look at their logs in the Ray dashboard"
                     ) from error
+                self._note("lost", f"{[stage.name for stage in stages]}: {type(error).__name__}")
                 for stage in stages:
                     self._heal(stage.name, list(memory(stage.name)), deadline)
             else:
@@ -67,12 +72,13 @@ class RayCrew:
     def _heal(self, name: str, records: Sequence[Record], deadline: float) -> None:
         while True:
             try:
-                ray.get(self._hosts[name].recover.remote(name, records))
+                pid = ray.get(self._hosts[name].recover.remote(name, records))
             except LOST:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_S)
             else:
+                self._note("seated", {"agent": name, "pid": pid})
                 return
 
     def recover(self, name: str, records: Iterable[Record]) -> None:

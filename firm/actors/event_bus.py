@@ -1,12 +1,14 @@
 """The event bus as an actor: it drives the firm, and is the only writer of the log."""
 
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import ray
 
+from firm.actors.cluster import risk_workers
 from firm.actors.crew import HEAL_WITHIN_S, RayCrew
 from firm.actors.lost import LOST
 from firm.actors.plan import RunPlan
@@ -20,7 +22,10 @@ from firm.events import Event, Record
 from firm.events.record import EventStore
 from firm.ops.mailbox import Mailbox
 from firm.roster import agent_names, rules
-from firm.store.keys import Keys
+from firm.standby.link import Leader, Link
+from firm.standby.replicated import STATUS, ReplicatedStore
+from firm.standby.wire import Claim
+from firm.store.keys import Keys, standby_token
 from firm.store.sqlite import SqliteStore
 
 REOPEN_WITHIN_S, REOPEN_EVERY_S = 1800.0, 5.0
@@ -30,21 +35,23 @@ REOPEN_WITHIN_S, REOPEN_EVERY_S = 1800.0, 5.0
 class RayBroker:
     """The broker actor as a BrokerGateway. A dead one comes back, reconciles against the log, and reports."""
 
-    def __init__(self, actor: Any, store: EventStore) -> None:
-        self._actor, self._store = actor, store
+    def __init__(self, actor: Any, store: EventStore, claim: Claim) -> None:
+        """`claim`: as whom this bus leads."""
+        self._actor, self._store, self._claim = actor, store, claim
         self._run = ""
 
     def open(self, memory: Sequence[Record], run: str) -> Page:
         """See BrokerGateway."""
         self._run = run
-        page: Page = self._retry(lambda: self._actor.open.remote(memory, run))
+        page: Page = self._retry(lambda: self._actor.open.remote(memory, run, self._claim))
         return page
 
     def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:
         """See BrokerGateway. What a dead actor had not sent is found by reconciling, never sent blindly."""
         try:
             page: Page = ray.get(self._actor.turn.remote(acked, batch, until))
-        except (*LOST, AgentStale):
+        except (*LOST, AgentStale) as error:
+            self._store.operation("lost", f"broker: {type(error).__name__}")
             return self._reopen()
         return page
 
@@ -52,7 +59,8 @@ class RayBroker:
         """See BrokerGateway."""
         try:
             found: tuple[Event, ...] = ray.get(self._actor.reconcile.remote())
-        except (*LOST, AgentStale):
+        except (*LOST, AgentStale) as error:
+            self._store.operation("lost", f"broker: {type(error).__name__}")
             return self._reopen().inputs
         return found
 
@@ -95,7 +103,7 @@ class EventBus:
         """
         cluster = plan.config().cluster
         risk = ray.get_actor(seat_name(Risk.name, plan), cluster.namespace).warm.remote()
-        warm_workers(cluster.num_cpus, plan.started.fingerprint)
+        warm_workers(risk_workers(cluster), plan.started.fingerprint)
         ray.get(risk)
 
     def __init__(self) -> None:
@@ -112,12 +120,13 @@ class EventBus:
 
     def _drive(self, plan: RunPlan) -> int:
         settings = plan.config()
-        store = _open_when_free(plan)
+        store, claim = _lead(plan)
         namespace = settings.cluster.namespace
         hosts = {name: ray.get_actor(seat_name(name, plan), namespace) for name in agent_names()}
         seats = [ray.get_actor(f"signals-{i}", namespace) for i in range(settings.cluster.signal_replicas)]
-        crew = RayCrew(hosts, seats, settings, settings.cluster.num_cpus, plan.started.fingerprint)
-        broker = RayBroker(ray.get_actor("broker", namespace), store)
+        shards, fingerprint = risk_workers(settings.cluster), plan.started.fingerprint
+        crew = RayCrew(hosts, seats, settings, shards, fingerprint, store.operation)
+        broker = RayBroker(ray.get_actor("broker", namespace), store, claim)
         driver = Driver(rules(settings), crew, store, broker, Mailbox(plan.directory))
         try:
             driver.start(plan.started, lambda: plan.sessions)
@@ -143,12 +152,29 @@ def seat_name(agent: str, plan: RunPlan) -> str:
     return "desk" if plan.config().cluster.co_seated else agent
 
 
-def _open_when_free(plan: RunPlan) -> SqliteStore:
+def _lead(plan: RunPlan) -> tuple[SqliteStore | ReplicatedStore, Claim]:
+    """The store, opened to write, and the claim with which this opening of it leads."""
+    keys, standby = Keys.load(), plan.config().standby
+    store = _open_when_free(plan, keys)
+    claim = Claim(store.log, store.epoch, secrets.token_hex(8))
+    if standby.mode == "local" or standby.address is None:
+        return store, claim
+    try:
+        host, _, port = standby.address.rpartition(":")
+        leader = Leader((host, int(port)), standby_token(create=False), standby.timeout_ms / 1000)
+        link = Link(plan.directory, keys, claim, leader)
+        return ReplicatedStore(store, link, standby.mode, plan.directory / STATUS), claim
+    except BaseException:
+        store.close()
+        raise
+
+
+def _open_when_free(plan: RunPlan, keys: Keys) -> SqliteStore:
     """Open the store; a writer that is just dying is waited for, a living one is an error."""
     deadline = time.monotonic() + 30.0
     while True:
         try:
-            return SqliteStore.open(plan.directory, Keys.load())
+            return SqliteStore.open(plan.directory, keys)
         except StoreLocked:
             if time.monotonic() > deadline:
                 raise

@@ -70,9 +70,10 @@ class Host:
         """
         self._cubes.keep(request, partial(_fetch, cube))
 
-    def recover(self, name: str, records: Sequence[Record]) -> None:
-        """Rebuild one agent from what it had heard."""
+    def recover(self, name: str, records: Sequence[Record]) -> int:
+        """Rebuild one agent from what it had heard; the process it is in."""
         self._listeners[name].recover(records)
+        return os.getpid()
 
     def pid(self) -> int:
         """The process, for operators and for tests that kill it."""

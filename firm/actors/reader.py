@@ -19,6 +19,7 @@ from firm.ops.snapshot import Snapshot
 from firm.ops.status import Status
 from firm.report.summary import Summary
 from firm.report.write import write_report
+from firm.standby.replicated import read_status
 from firm.store.keys import Keys
 from firm.store.reading import SqliteReader
 from firm.store.sqlite import SqliteStore
@@ -117,11 +118,14 @@ class Reader:
         directory = self._plan.directory
         latch = read_latch(directory)
         free = shutil.disk_usage(directory).free
+        standby = read_status(directory) if self._settings.standby.mode != "local" else None
         return Facts(
             None if self._cycle_at_ns is None else max(0.0, (time.time_ns() - self._cycle_at_ns) / 1e9),
             os.access(directory, os.W_OK) and free > DISK_BYTES_MIN,
             _bus_alive(directory / "lock"),
             latch.reason if latch is not None else "",
+            "" if standby is None else standby.trouble,
+            None if standby is None else standby.lag(self._seq),
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from firm.actors.cluster import place
 from firm.bus.crew import RiskAsk
 from firm.config import Settings
 from firm.domain.instrument import Instrument
@@ -75,11 +76,24 @@ warm_worker: Any = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SP
 
 
 def _cube_bytes_max(settings: Settings) -> int:
-    """As configured; of an embedded Ray's object store at most half, so that nothing has to be spilled."""
-    bound = settings.risk.cube_bytes_max
-    if settings.cluster.address is not None:
-        return bound
-    return min(bound, settings.cluster.object_store_mb * 2**20 // 2)
+    """As configured, but at most half of this node's object store: Risk, who reads the cube, is here too.
+
+    More would fit, since Ray spills to disk, but then every order waits for a disk.
+    """
+    return min(settings.risk.cube_bytes_max, _store_bytes() // 2)
+
+
+@cache
+def _place() -> dict[str, float]:
+    """Only the nodes with the role compute; the same for the life of this process."""
+    return place("risk")
+
+
+@cache
+def _store_bytes() -> int:
+    here = ray.get_runtime_context().get_node_id()
+    offered = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    return int(offered["object_store_memory"])
 
 
 class RiskRun:
@@ -94,7 +108,7 @@ class RiskRun:
         self.request = request
         self._shared = request if len(ask.record.payload) <= INLINE_BYTES_MAX else ray.put(request)
         keep = kept_blocks(request, self._shards, _cube_bytes_max(settings))
-        first = measure_and_stress.remote(
+        first = measure_and_stress.options(resources=_place()).remote(
             self._shared, self._shards[0], keep[0], fingerprint, settings, ask.instruments
         )
         rest = [self._start(*shard, 0) for shard in zip(self._shards[1:], keep[1:], strict=True)]
@@ -115,7 +129,8 @@ class RiskRun:
             return RiskRunFailed(self._ask.record.seq, f"{type(reason).__name__}: {reason}")
 
     def _start(self, shard: Shard, keep: int, at_least: int) -> Any:
-        return measure_shard.remote(self._shared, shard, keep, at_least, self._fingerprint)
+        start = measure_shard.options(resources=_place()).remote
+        return start(self._shared, shard, keep, at_least, self._fingerprint)
 
     def _again(self, number: int, k: int) -> Tail:
         tail: Tail = ray.get(self._start(self._shards[number], 0, k)[0], timeout=self._left())
@@ -131,6 +146,7 @@ def warm_workers(count: int, fingerprint: str) -> None:
     """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's."""
     warmed: set[int] = set()
     for _ in range(WARM_ROUNDS_MAX):
-        warmed |= set(ray.get([warm_worker.remote(fingerprint, WARM_HOLD_S) for _ in range(count)]))
+        warm = warm_worker.options(resources=_place()).remote
+        warmed |= set(ray.get([warm(fingerprint, WARM_HOLD_S) for _ in range(count)]))
         if len(warmed) >= count:
             return

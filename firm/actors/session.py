@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from firm.actors import cluster
+from firm.actors.nodes import require_one_firm
 from firm.actors.plan import RunPlan
 from firm.actors.preflight import open_run_dir, require_free_port, require_same_run
 from firm.actors.preparation import prepare_gateway, prepare_plan, prepare_settings
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
                     plan = ray.get(running.plan.remote())
                     view.stage(f"the firm is trading already, in {plan.run_dir}: watching it")
                     return _watch(running, plan, view, interrupt)
+                view.stage("comparing the nodes")
+                require_one_firm()
             with ExitStack() as undo:
                 return _start(arguments, settings, view, interrupt, undo)
         except KeyboardInterrupt:
@@ -95,7 +98,7 @@ def _connect(settings: Settings, view: View) -> None:
     view.stage("starting Ray (about 10 s)" if settings.cluster.address is None else "joining Ray")
     dashboard = cluster.connect(settings.cluster)
     if dashboard:
-        view.stage(f"Ray dashboard at http://{dashboard}")
+        view.stage(f"Ray dashboard at http://{dashboard} (its token: ray get-auth-token)")
 
 
 def _already_running() -> Any | None:
@@ -154,9 +157,8 @@ def _watch(supervisor: Any, plan: RunPlan, view: View, interrupt: Interrupt) -> 
 
 
 def _look(supervisor: Any, view: View, before: Progress) -> Progress:
-    """Where the firm is now. A supervisor that has died and come back is told to go on."""
+    """Where the firm is now. A supervisor that has died comes back and goes on by itself."""
     try:
-        ray.get(supervisor.start.remote())
         progress, figures = ray.get(supervisor.watch.remote())
     except ray.exceptions.ActorUnavailableError:
         return before

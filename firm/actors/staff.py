@@ -6,6 +6,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from firm.actors.broker import Broker
+from firm.actors.cluster import place
 from firm.actors.event_bus import EventBus, seat_name
 from firm.actors.host import Host
 from firm.actors.plan import RunPlan
@@ -14,9 +15,15 @@ from firm.actors.signal_seat import SignalSeat
 from firm.risk_kernels.fingerprint import array_fingerprint
 from firm.roster import agent_names
 
+PENDING_CALLS_MAX = 100
+"""Each caller waits for its answers, so a few calls are under way at most; one that does not is refused."""
+
 
 def _actor(cls: type, name: str, *args: object) -> Any:
-    """A named, detached actor on this node that comes back after a death; adopted if it is there already."""
+    """A named, detached actor that comes back after a death; adopted if it is there already.
+
+    Signal seats are spread over the nodes with that role, all others are on this node.
+    """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {
         "name": name,
@@ -25,8 +32,11 @@ def _actor(cls: type, name: str, *args: object) -> Any:
         "max_task_retries": 0,
         "lifetime": "detached",
         "get_if_exists": True,
+        "max_pending_calls": PENDING_CALLS_MAX,
     }
-    if cls is not SignalSeat:
+    if cls is SignalSeat:
+        options |= {"resources": place("signals"), "scheduling_strategy": "SPREAD"}
+    else:
         options["scheduling_strategy"] = here
     return ray.remote(cls).options(**options).remote(*args)
 

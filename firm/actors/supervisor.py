@@ -25,16 +25,20 @@ class Progress(NamedTuple):
 
 
 class Supervisor:
-    """One a firm. An async actor: it answers while it watches."""
+    """One a firm. An async actor: it answers while it watches.
+
+    It begins by itself, so one that has died, alone or with the head, goes on whether or not anybody looks.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._actors: dict[str, Any] = {}
         self._progress = Progress("creating actors", ended=False, error=None, restarts=0)
         self._watch: asyncio.Task[None] | None = None
+        ray.get_runtime_context().current_actor.start.remote()
 
     async def start(self) -> None:
-        """Begin, once; progress tells the rest."""
+        """Begin, once; progress tells the rest. It calls this itself when it is made."""
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._live())
 

@@ -11,6 +11,7 @@ from firm.events.broker import AccountReported
 CASH: Final = "TotalCashValue"
 TAGS: Final = (CASH, "NetLiquidation", "InitMarginReq", "MaintMarginReq", "ExcessLiquidity")
 AT_MOST_EVERY_NS: Final = 60 * NS_PER_SECOND
+AT_LEAST_EVERY_NS: Final = 3600 * NS_PER_SECOND
 
 
 class AccountFigures:
@@ -46,8 +47,13 @@ class AccountFigures:
         return report
 
     def news(self, at: int) -> list[Event]:
-        """What changed since the last report, if that was said and is a minute old."""
+        """The figures, if a report was said and they changed, at most once a minute; else once an hour.
+
+        The broker tells what changes, so its silence means: as before. Without the hourly report a flat
+        account would grow old for ever, and nothing new could be bought.
+        """
         if self._told is None or at - self._told_at < AT_MOST_EVERY_NS or len(self._values) < len(TAGS):
             return []
         report = self.report(self._told.account)
-        return [] if report == self._told else [self.told(report, at)]
+        due = report != self._told or at - self._told_at >= AT_LEAST_EVERY_NS
+        return [self.told(report, at)] if due else []

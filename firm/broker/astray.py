@@ -20,7 +20,7 @@ class Astray:
     def clear(self) -> None:
         """All orders are being asked for again."""
         self._found.clear()
-        for child in self._children:
+        for child in self._children.live():
             child.risen = False
 
     def breaks(self) -> tuple[Break, ...]:
@@ -31,7 +31,7 @@ class Astray:
                 name := self._children.name(child),
                 f"order {name} is over in the log ({child.state}) and live at the broker",
             )
-            for child in self._children
+            for child in self._children.live()
             if child.risen
         ]
         return (*risen, *self._found.values())
@@ -59,7 +59,8 @@ class Astray:
         name = self._children.name(child)
         if status in ALIVE and not (whole and len(child.perm_ids) < 2):
             if not child.risen:
-                child.risen, child.cancel_sent = True, False
+                self._children.risen(child)
+                child.cancel_sent = False
                 self._wants.query(
                     f"order {name} is over in the log ({child.state}), the broker says {status}"
                 )

@@ -29,7 +29,7 @@ class Break(NamedTuple):
     @property
     def stops(self) -> bool:
         """Whether no new risk may be opened while it is there."""
-        return SEVERITY[self.kind] is not Severity.WARNING
+        return SEVERITY[self.kind].stops_new_risk
 
 
 class BreakBook:

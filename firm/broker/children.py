@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 
 from firm.domain.order import TERMINAL, OrderState, advance
 from firm.domain.position import ZERO
@@ -105,6 +106,7 @@ class Children:
     def __init__(self, run: str, client_id: int) -> None:
         self.prefix, self.client_id = f"{run}-", client_id
         self._by_seq: dict[int, ChildOrder] = {}
+        self._unsettled: dict[int, ChildOrder] = {}
         self._by_perm: dict[int, ChildOrder] = {}
         self._by_order: dict[int, ChildOrder] = {}
 
@@ -120,7 +122,7 @@ class Children:
     def add(self, child: ChildOrder) -> None:
         """A new child, named by its seq."""
         assert child.seq not in self._by_seq, f"child {child.seq} was submitted before"
-        self._by_seq[child.seq] = child
+        self._by_seq[child.seq] = self._unsettled[child.seq] = child
 
     def name(self, child: ChildOrder) -> str:
         """Its orderRef."""
@@ -128,11 +130,19 @@ class Children:
 
     def working(self) -> list[ChildOrder]:
         """Those whose last word has not been said, oldest first."""
-        return [child for child in self if not child.over]
+        return [child for child in self.live() if not child.over]
 
     def live(self) -> list[ChildOrder]:
         """All that may still be executed: the working ones, and those that outlived their last word."""
-        return [child for child in self if not child.over or child.risen]
+        settled = [seq for seq, child in self._unsettled.items() if child.over and not child.risen]
+        for seq in settled:
+            del self._unsettled[seq]
+        return sorted(self._unsettled.values(), key=attrgetter("seq"))
+
+    def risen(self, child: ChildOrder) -> None:
+        """Its last word has been said, and it lives at the broker."""
+        child.risen = True
+        self._unsettled[child.seq] = child
 
     def new_connection(self) -> None:
         """Order ids of an older connection mean nothing any more."""

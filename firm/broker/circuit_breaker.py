@@ -52,6 +52,10 @@ class CircuitBreaker:
         self._trial: int | None = None
         self._answered: set[int] = set()
 
+    def restore(self, state: CircuitState, at: int) -> None:
+        """Stand as the log says it stood since `at`: a restart must not make a bad broker look good."""
+        self.state, self._opened_at = state, at
+
     def objection(self, at: int) -> str | None:
         """Why no order may be sent at log time `at`; None if one may."""
         if self.state is CircuitState.OPEN:

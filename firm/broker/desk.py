@@ -88,6 +88,7 @@ class Desk:
             instruments = await resolve(connection, await self._wanted())
             post.say([InstrumentsResolved(instruments)])
         pump.trade(instruments, await self._sessions(at))
+        post.guard.breaker.restore(*found.circuit)
         if not found.history:
             bars = (terms.history_bars, terms.bar_size)
             post.say([await history(connection, instruments, *bars)])

@@ -26,7 +26,10 @@ def exec_name(exec_id: str) -> ExecName:
 
 
 class FillLedger:
-    """What was executed, by execution; sums by child and by instrument are always of the newest revisions."""
+    """What was executed, by execution; sums by child and by instrument are always of the newest revisions.
+
+    `fees`: all fees that were said.
+    """
 
     def __init__(self) -> None:
         self._fills: dict[str, OrderFilled] = {}
@@ -35,6 +38,8 @@ class FillLedger:
         self._reported_fees: dict[str, Decimal] = {}
         self.positions: dict[int, Decimal] = {}
         self.spent: dict[int, Decimal] = {}
+        self.fees = ZERO
+        self._unpaid: set[str] = set()
         self._without_fee: frozenset[str] = frozenset()
 
     def filled(self, child_seq: int) -> Decimal:
@@ -50,6 +55,10 @@ class FillLedger:
             self._add(known, -1)
         self._fills[fill.exec_id] = fill
         self._add(fill, 1)
+        if fill.quantity and fill.exec_id not in self._fees:
+            self._unpaid.add(fill.exec_id)
+        else:
+            self._unpaid.discard(fill.exec_id)
         return True
 
     def fee(self, exec_id: str, commission: Decimal) -> list[CommissionReported]:
@@ -58,6 +67,7 @@ class FillLedger:
         known = self._fees.get(base)
         if known is None or revision >= known[0]:
             self._fees[base] = (revision, commission)
+            self._unpaid.discard(base)
         return self.due_fee(base)
 
     def due_fee(self, base: str) -> list[CommissionReported]:
@@ -65,28 +75,28 @@ class FillLedger:
         fee = self._fees.get(base)
         if fee is None or base not in self._fills or self._reported_fees.get(base) == fee[1]:
             return []
-        self._reported_fees[base] = fee[1]
+        self._report(base, fee[1])
         return [CommissionReported(base, fee[1])]
 
     def remember_fee(self, reported: CommissionReported) -> None:
         """Take in a fee that is in the log; it was of the newest revision in the log by then."""
         fill = self._fills.get(reported.exec_id)
         self._fees[reported.exec_id] = (fill.revision if fill else 0, reported.commission)
-        self._reported_fees[reported.exec_id] = reported.commission
-
-    @property
-    def fees(self) -> Decimal:
-        """All fees that were said."""
-        return sum(self._reported_fees.values(), start=ZERO)
+        self._unpaid.discard(reported.exec_id)
+        self._report(reported.exec_id, reported.commission)
 
     def unpaid(self) -> frozenset[str]:
         """Executions whose fee is not known."""
-        return frozenset(base for base, fill in self._fills.items() if fill.quantity) - self._fees.keys()
+        return frozenset(self._unpaid)
 
     def long_unpaid(self) -> list[str]:
         """Executions whose fee was not known at the last reconciliation either; call it once at each."""
         before, self._without_fee = self._without_fee, self.unpaid()
         return sorted(before & self._without_fee)
+
+    def _report(self, base: str, commission: Decimal) -> None:
+        self.fees += commission - self._reported_fees.get(base, ZERO)
+        self._reported_fees[base] = commission
 
     def _add(self, fill: OrderFilled, times: int) -> None:
         signed = fill.quantity * Side(fill.side).sign * times

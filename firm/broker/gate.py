@@ -52,7 +52,6 @@ TRANSITIONS: Final[dict[tuple[GateState, Signal], GateState]] = {
 }
 """A signal that is not here leaves the gate where it is."""
 
-ORDERS: Final = frozenset({OPEN, DEGRADED})
 CANCELS: Final = frozenset({SYNCING, OPEN, DEGRADED})
 
 
@@ -69,7 +68,7 @@ class Gate:
     @property
     def orders(self) -> bool:
         """Whether orders may be sent."""
-        return self.state in ORDERS
+        return self.state.passes_orders
 
     @property
     def cancels(self) -> bool:

@@ -6,12 +6,13 @@ is busy; all state lives on that loop, and each call waits for its answer from t
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from firm.broker.control import ControlStream
 from firm.broker.desk import Desk, GatewayClock, Terms
+from firm.broker.recorder import RecordingIB
 from firm.broker.universe import DAY_BAR
 from firm.bus.gateway import CommandBatch, Page
 from firm.config import Broker
@@ -33,6 +34,7 @@ class IbGateway:
         control: tuple[str, int] | None = None,
         history_bars: int = 504,
         bar_size: str = DAY_BAR,
+        client: Callable[[Callable[[], None]], RecordingIB] = RecordingIB,
     ) -> None:
         """Prepare; nothing is connected before `open`.
 
@@ -51,6 +53,8 @@ class IbGateway:
             Host and port of the simulated gateway's control port; needed unless the clock is "wall".
         history_bars, bar_size
             How much history a new log begins with; sizes in the broker's spelling.
+        client
+            See `firm.broker.connection.Connection`.
         """
         if control is None and (clock != "wall" or symbols == "all"):
             raise ConfigError(
@@ -58,7 +62,7 @@ class IbGateway:
                 "none. At a real gateway set simulation.clock to wall and list universe.symbols."
             )
         self._terms = Terms(broker, symbols, latch, clock, history_bars, bar_size)
-        self._control = control
+        self._control, self._client = control, client
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._desk: Desk | None = None
@@ -75,7 +79,7 @@ class IbGateway:
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
         self._thread.start()
         control = None if self._control is None else ControlStream(*self._control)
-        self._desk = Desk(self._terms, control)
+        self._desk = Desk(self._terms, control, self._client)
         try:
             at, events = self._await(self._desk.open(memory, run))
         except BaseException:
@@ -118,6 +122,12 @@ class IbGateway:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+    @property
+    def account(self) -> str:
+        """The account that is traded."""
+        assert self._opened.pump is not None, "open the gateway first"
+        return self._opened.pump.connection.account
 
     @property
     def _opened(self) -> Desk:

@@ -39,6 +39,7 @@ from firm.events.orders import BrokerRejected, Child, OrderCanceled, OrderFilled
 WORKING = frozenset({"PreSubmitted", "Submitted"})
 PENDING = frozenset({"ApiPending", "PendingSubmit", "PendingCancel"})
 CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
+CHANGED = "complete at the broker with less than was sent: somebody has changed it there"
 
 
 class IbSession:
@@ -143,6 +144,12 @@ class IbSession:
                 self.wanted.query("the broker's positions and the log have come apart, or together again")
         return self.wanted.take()
 
+    @property
+    def questionable(self) -> bool:
+        """Whether something is not settled that the broker may still settle today."""
+        doubted = any(child.doubted for child in self.children.working())
+        return doubted or bool(self.positions.reported) or bool(self.fills.unpaid())
+
     def unanswered(self, seq: int, waited_ms: int) -> list[Event]:
         """Nothing was heard of a sent order for too long."""
         child = self.children[seq]
@@ -167,16 +174,19 @@ class IbSession:
         """All answers were heard: what they settle, and whether a second query must follow at once."""
         events: list[Event] = []
         gone = False
+        self.positions.open_with(self.fills.positions)
         for child in self.children.working():
             if child.asked and len(child.perm_ids) > 1:
                 gone |= child.forget_twins()
+                child.cancel_sent &= not gone
             if child.asked and (child.seen or child.seq not in self._under_way):
-                events += verdict.judge(child, self.fills)
+                apart = self.positions.apart(child.order.instrument, self.fills.positions)
+                moved = apart * child.order.side.sign > 0
+                events += verdict.judge(child, self.fills, position_moved=moved)
                 if child.inactive and not child.over:
                     self.wanted.cancel(child.order_id)
             child.asked = False
         self.wanted.in_query = False
-        self.positions.open_with(self.fills.positions)
         absent = any(child.absent for child in self.children.working())
         breaks = self.positions.breaks(self.fills.positions)
         return events, absent or gone or (bool(breaks) and breaks != self.positions.reported)
@@ -205,7 +215,15 @@ class IbSession:
                 self._astray.of_another_client(message)
         elif child.order_id is None and message.order_id > 0:
             self.children.number(child, message.order_id)
-        return self._stands(child, message.perm_id, message.status, None)
+        changed = message.quantity - child.order.quantity
+        if changed and message.status in WORKING:
+            self._changed(child, message)
+        return self._stands(child, message.perm_id, message.status, None, grown=changed > 0)
+
+    def _changed(self, child: ChildOrder, message: OpenOrderMessage) -> None:
+        """Somebody gave the order another quantity: it is not what Risk has approved, so it is cancelled."""
+        reason = f"somebody has changed its quantity at the broker to {message.quantity}"
+        child.cancel_reason = child.cancel_reason or reason
 
     def _completed(self, message: CompletedOrderMessage) -> list[Event]:
         child = self.children.find(message.perm_id, message.order_ref, client_id=-1, order_id=0)
@@ -218,24 +236,31 @@ class IbSession:
             child.end_notice = child.end_notice or message.reason
         return self._stands(child, message.perm_id, message.status, message.filled)
 
-    def _stands(self, child: ChildOrder, perm_id: int, status: str, filled: Decimal | None) -> list[Event]:
-        """The broker's status of the order named `perm_id`; `filled` None: the message does not tell."""
+    def _stands(
+        self, child: ChildOrder, perm_id: int, status: str, filled: Decimal | None, *, grown: bool = False
+    ) -> list[Event]:
+        """The broker's status of the order named `perm_id`; `filled` None: the message does not tell.
+
+        `grown`: at the broker it is larger than it was sent.
+        """
         child.seen = True
         child.met.add(perm_id)
         live = status in WORKING or (status in PENDING and child.accepted)
         if live or perm_id in child.perm_ids or not child.perm_ids:
             self.children.perm(child, perm_id, live)
         if child.over:
-            whole = self.fills.filled(child.seq) >= child.order.quantity
+            whole = self.fills.filled(child.seq) >= child.order.quantity and not grown
             self._astray.after_the_end(child, status, whole=whole)
         if child.over or child.end is not None:
             return []
         if status in WORKING:
             return self._works(child, perm_id)
-        if child.live_as:  # its twin goes on
+        if child.live_as:  # its twin goes on, and each cancel ends only one of them
+            child.cancel_sent = child.cancel_sent and status in PENDING
             return []
-        if status in CANCELLED and filled is not None:
-            child.end = child.end_notice or child.cancel_reason or ""
+        shrunk = status == "Filled" and filled is not None and filled < child.order.quantity
+        if (status in CANCELLED or shrunk) and filled is not None:
+            child.end = child.end_notice or child.cancel_reason or (CHANGED if shrunk else "")
             child.end_filled = max(child.end_filled, filled)
         child.inactive = status == "Inactive"
         return verdict.conclude(child, self.fills)

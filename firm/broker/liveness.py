@@ -16,8 +16,6 @@ from firm.events.broker import DataState, DataStateChanged
 TYPES: Final = {2: DataState.FROZEN, 3: DataState.DELAYED, 4: DataState.DELAYED}
 """marketDataType; 1 is live, and 4 is delayed and frozen."""
 
-BLOCKING: Final = frozenset({DataState.DELAYED, DataState.FROZEN, DataState.STALE, DataState.MISSING})
-
 
 class Liveness:
     """One state for each instrument of the run; times are log times in ns UTC."""
@@ -69,12 +67,12 @@ class Liveness:
     def objection(self, instrument: int) -> str | None:
         """Why no new risk may be taken on the instrument; None if its quotes are live or still awaited."""
         state = self.states[instrument]
-        return f"market data of {self._symbols[instrument]} are {state}" if state in BLOCKING else None
+        return f"market data of {self._symbols[instrument]} are {state}" if state.stops_new_risk else None
 
     @property
     def impaired(self) -> str | None:
         """Which instruments are not live, after they once were or should have been; None if all are well."""
-        bad = [s for s, state in zip(self._symbols, self.states, strict=True) if state in BLOCKING]
+        bad = [s for s, state in zip(self._symbols, self.states, strict=True) if state.stops_new_risk]
         return f"not live: {', '.join(bad)}" if bad else None
 
     def _go(self, instrument: int, to: DataState, reason: str) -> list[Event]:

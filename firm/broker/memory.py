@@ -10,7 +10,7 @@ from firm.broker.ib_session import IbSession
 from firm.domain.instrument import Instrument
 from firm.domain.order import OrderState
 from firm.events import CODEC, Event, Record
-from firm.events.broker import BreakClosed, BreakFound
+from firm.events.broker import BreakClosed, BreakFound, CircuitChanged, CircuitState
 from firm.events.market import HistoryLoaded
 from firm.events.orders import (
     BrokerRejected,
@@ -46,17 +46,22 @@ FOLDED: Final[tuple[type[Event], ...]] = (
     Reconciled,
     BreakFound,
     BreakClosed,
+    CircuitChanged,
 )
 KINDS: Final = {cls.KIND for cls in FOLDED}
 
 
 @dataclass
 class Remembered:
-    """What the log says beside the orders. `at`: the time of its last entry, ns UTC."""
+    """What the log says beside the orders. `at`: the time of its last entry, ns UTC.
+
+    `circuit`: how the circuit breaker stood, and since when.
+    """
 
     account: str | None = None
     instruments: tuple[Instrument, ...] = ()
     history: bool = False
+    circuit: tuple[CircuitState, int] = (CircuitState.CLOSED, 0)
     at: int = 0
 
 
@@ -98,6 +103,8 @@ def _fold(session: IbSession, record: Record, found: Remembered) -> None:
             found.account = account
         case BreakFound() | BreakClosed() as told:
             session.books.breaks.remember(told)
+        case CircuitChanged(after=state):
+            found.circuit = (state, record.at)
         case Reconciled(positions=positions, cash=cash):
             _first_positions(session, dict(positions))
             session.books.note_cash(cash)

@@ -19,7 +19,7 @@ class StatusMessage(Struct, frozen=True):
 
 
 class OpenOrderMessage(Struct, frozen=True):
-    """openOrder: an order that the gateway still keeps open, anybody's."""
+    """openOrder: an order that the gateway still keeps open, anybody's; `quantity` is all of it, unsigned."""
 
     order_id: int
     client_id: int
@@ -27,6 +27,7 @@ class OpenOrderMessage(Struct, frozen=True):
     order_ref: str
     con_id: int
     status: str
+    quantity: Decimal
 
 
 class CompletedOrderMessage(Struct, frozen=True):

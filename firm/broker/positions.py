@@ -49,6 +49,10 @@ class Positions:
         """What the log adds up to for one instrument."""
         return (self.opening or {}).get(index, ZERO) + fills.get(index, ZERO)
 
+    def apart(self, index: int, fills: Mapping[int, Decimal]) -> Decimal:
+        """How much more the broker holds of one instrument than the log adds up to."""
+        return self.held().get(index, ZERO) - self.booked(index, fills)
+
     def breaks(self, fills: Mapping[int, Decimal]) -> tuple[Break, ...]:
         """One for each difference, and for each holding outside the universe."""
         held, opening = self.held(), self.opening or {}

@@ -22,9 +22,10 @@ from firm.domain.instrument import Instrument
 from firm.domain.session import Sessions
 from firm.errors import GatewayClosed
 from firm.events import Event
-from firm.events.orders import Child, OrderAccepted, OrderFilled
+from firm.events.orders import Child, CommissionReported, OrderAccepted, OrderFilled
 
 LOG = logging.getLogger("firm.broker")
+NEWS = OrderAccepted | OrderFilled | CommissionReported
 
 
 class Post:
@@ -62,7 +63,7 @@ class Post:
     def say(self, events: Iterable[Event]) -> None:
         """Into the outbox, with what the circuit breaker makes of it."""
         said = self.guard.hear(events, self.at)
-        self.busy = self.busy or any(isinstance(event, OrderAccepted | OrderFilled) for event in said)
+        self.busy = self.busy or any(isinstance(event, NEWS) for event in said)
         self.outbox += said
 
     def drain(self) -> None:

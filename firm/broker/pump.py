@@ -85,13 +85,16 @@ class Pump:
         self.post.guard.liveness.subscribed(self.post.at)
 
     @property
-    def close_to_reconcile_at(self) -> int | None:
-        """The close of the session (ns UTC) if there is anything that a reconciliation could settle.
+    def settle_at(self) -> int | None:
+        """When to reconcile next (ns UTC), if there is anything that a reconciliation could settle.
 
-        The gateway tells executions of its own day only: what was missed must be found before midnight.
+        The gateway tells executions of its own day only, so what was missed must be found, and what was heard
+        must be in the log, before midnight: at the close, or now if the close is past.
         """
-        open_question = self.post.busy or any(child.doubted for child in self.session.children.working())
-        return self.post.guard.sessions.close_of(self.post.at) if open_question else None
+        close = self.post.guard.sessions.close_of(self.post.at)
+        if close is not None and _day(close) == self._today:
+            return close if self.post.busy or self.session.questionable else None
+        return self.post.at if self.post.busy and self._can_ask() else None
 
     async def fence(self, timeout_s: float | None = None) -> None:
         """See `Connection.fence`."""
@@ -192,7 +195,7 @@ class Pump:
     @property
     def _today(self) -> str:
         """The date in New York at the newest log time."""
-        return f"{datetime.fromtimestamp(self.post.at // NS_PER_SECOND, NEW_YORK):%Y%m%d}"
+        return _day(self.post.at)
 
     async def _pause(self) -> None:
         """Let the broker catch up with itself before it is asked again; a kill does not wait for that."""
@@ -200,3 +203,7 @@ class Pump:
             for _ in range(LOOKS_AT_LATCH):
                 await asyncio.sleep(PAUSE_S / LOOKS_AT_LATCH)
                 await self.post.look_at_latch()
+
+
+def _day(at: int) -> str:
+    return f"{datetime.fromtimestamp(at // NS_PER_SECOND, NEW_YORK):%Y%m%d}"

@@ -5,7 +5,7 @@ comes with the next batch in which it makes sense. Delayed data are no quotes at
 """
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +19,9 @@ LOG = logging.getLogger("firm.broker")
 BID_SIZE, BID, ASK, ASK_SIZE = 0, 1, 2, 3
 RT_VOLUME = 48
 LIVE, DELAYED_TYPE = 1, 3
+PRINTS_MAX = 100_000
+"""Prints kept between two looks (some minutes of a busy day); then the oldest go, and are counted."""
+
 SIDES = np.dtype([("bid", "<f8"), ("ask", "<f8"), ("bid_size", "<f8"), ("ask_size", "<f8")])
 DELAYED = frozenset({66, 67, 69, 70})
 
@@ -29,12 +32,12 @@ class QuoteBoard:
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self._symbols = [i.symbol for i in instruments]
         self._row_of: dict[int, int] = {}
-        self._prints: list[tuple[int, float, float]] = []
+        self._prints: deque[tuple[int, float, float]] = deque(maxlen=PRINTS_MAX)
         self._changed: set[int] = set()
         self._live: set[int] = set()
         self._types: dict[int, int] = {}
         self._refusals: dict[int, str] = {}
-        self.kept_back = 0
+        self.kept_back = self.dropped = 0
         self.delayed: Counter[int] = Counter()
         self._quotes = np.full(len(instruments), np.nan, dtype=SIDES)
 
@@ -111,6 +114,7 @@ class QuoteBoard:
         if row is not None and kind == RT_VOLUME and self._types[row] == LIVE:
             price, size, *_ = value.split(";")
             if price and float(size) > 0:
+                self.dropped += len(self._prints) == self._prints.maxlen
                 self._prints.append((row, float(price), float(size)))
 
     def take(self) -> list[Event]:
@@ -119,7 +123,7 @@ class QuoteBoard:
         quotes = self._usable()
         if len(quotes):
             events.append(market_data(quotes))
-        prints = np.array(self._prints, dtype=PRINT)
+        prints = np.array(list(self._prints), dtype=PRINT)
         self._prints.clear()
         odd = ~((prints["price"] > 0) & np.isfinite(prints["price"]) & np.isfinite(prints["size"]))
         if odd.any():

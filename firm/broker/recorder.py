@@ -80,7 +80,8 @@ class Recorder(Wrapper):  # type: ignore[misc]
         self.ib.client.updateReqId(orderId + 1)
         if order.account in {"", self.account}:
             names = (orderId, order.clientId, order.permId, order.orderRef)
-            self.inbox.append(OpenOrderMessage(*names, contract.conId, orderState.status))
+            quantity = exact(float(order.totalQuantity))
+            self.inbox.append(OpenOrderMessage(*names, contract.conId, orderState.status, quantity))
 
     def completedOrder(  # noqa: N802
         self, contract: Contract, order: Order, orderState: IbOrderState

@@ -18,7 +18,7 @@ from firm.errors import GatewayClosed, GatewayError
 from firm.events import Record
 
 LOG = logging.getLogger("firm.broker")
-STEPPED_RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+STEPPED_RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 LIVE_RETRY_S, LONGEST_WAIT_S = 1.0, 30.0
 PAGE_AT_LEAST_EVERY_S = 1.0
 CONFLATE_S = 0.02
@@ -52,7 +52,7 @@ class SteppedTurns:
         return self._at
 
     async def turn(self, commands: Sequence[Record], until: int | None) -> tuple[int, bool]:
-        """Send, wait for every acknowledgement, step, and hear all of the step."""
+        """Send, wait for each answer and all that was said before, step, and hear all of the step."""
         pump = self._pump
         try:
             if not pump.connection.up:
@@ -60,19 +60,19 @@ class SteppedTurns:
             await pump.post.look_at_latch()
             if commands:
                 await pump.carry_out(commands)
-                await pump.fence()
-                await pump.post.answered(self._arrived)
+            await pump.fence()
+            await pump.post.answered(self._arrived)
             await pump.answer_wants()
-            if until is None or until > self._at:
+            settle_at = pump.settle_at
+            if (until is None or until > self._at) and settle_at != self._at:
                 pump.post.stopwatch.restart()
-                close = pump.close_to_reconcile_at
-                self._at, self._done = await self._control.step(_earlier(until, close))
+                self._at, self._done = await self._control.step(_earlier(until, settle_at))
                 pump.post.at = self._at
                 await pump.fence()
                 pump.look()
                 await pump.answer_wants()
-                if close is not None and self._at >= close:
-                    await pump.reconcile()
+            if settle_at is not None and self._at >= settle_at:
+                await pump.reconcile()
         except GatewayClosed as error:
             await self._reconnect(str(error))
         return self._at, self._done
@@ -99,9 +99,9 @@ class SteppedTurns:
         )
 
 
-def _earlier(until: int | None, close: int | None) -> int | None:
+def _earlier(one: int | None, other: int | None) -> int | None:
     """The nearer of two moments, either of which may be none."""
-    return until if close is None else close if until is None else min(until, close)
+    return one if other is None else other if one is None else min(one, other)
 
 
 class LiveTurns:

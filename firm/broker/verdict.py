@@ -13,6 +13,10 @@ from firm.events.orders import (
 )
 
 QUERIES_TO_BE_SURE = 2
+UNSEEN = (
+    "neither open nor completed at the broker, whose position has moved its way: "
+    "it may have been filled unseen"
+)
 
 
 def conclude(child: ChildOrder, fills: FillLedger) -> list[Event]:
@@ -58,8 +62,11 @@ def doubt(child: ChildOrder, reason: str) -> list[Event]:
 def open_end(child: ChildOrder, fills: FillLedger) -> str | None:
     """What must be asked before the order's standing is certain; None when nothing is missing."""
     filled = fills.filled(child.seq)
-    if child.broker_filled > filled and not child.doubted:
-        return f"{child.broker_filled} filled at the broker, executions of {filled} known"
+    told = max(child.broker_filled, child.end_filled)
+    if child.doubted and (told > filled or child.absent >= QUERIES_TO_BE_SURE):
+        return None  # asked already, in vain
+    if told > filled:
+        return f"{told} filled at the broker, executions of {filled} known"
     if child.end is not None:
         return "cancelled at the broker, why or how much of it was filled is not known"
     if child.refusal:
@@ -69,16 +76,22 @@ def open_end(child: ChildOrder, fills: FillLedger) -> str | None:
     return "told that it is cancelled, which is not confirmed" if child.end_notice else None
 
 
-def judge(child: ChildOrder, fills: FillLedger) -> list[Event]:
-    """What a complete query means for an order that it asked for."""
+def judge(child: ChildOrder, fills: FillLedger, *, position_moved: bool) -> list[Event]:
+    """What a complete query means for an order that it asked for.
+
+    `position_moved`: the broker holds more of the instrument, on the order's side, than the log adds up to.
+    Executions of a past day are not told any more, so an order that is found nowhere may have been filled: it
+    stays unknown while the position says so, and is over once somebody has settled that break.
+    """
     child.absent = 0 if child.seen else child.absent + 1
-    if child.end is not None:
+    filled = fills.filled(child.seq)
+    if child.end is not None and (filled >= child.end_filled or (child.absent and not position_moved)):
         return gone(child, fills, child.end or "cancelled at the broker, which gives no reason")
     if child.absent:
-        return _absent(child, fills)
-    filled = fills.filled(child.seq)
-    if child.broker_filled > filled:
-        reason = f"{child.broker_filled} filled at the broker, only {filled} to be had as executions"
+        return _absent(child, fills, position_moved=position_moved)
+    told = max(child.broker_filled, child.end_filled)
+    if told > filled:
+        reason = f"{told} filled at the broker, only {filled} to be had as executions"
         return doubt(child, reason)
     if child.inactive:
         return doubt(child, "inactive at the broker, which gives no reason")
@@ -87,11 +100,13 @@ def judge(child: ChildOrder, fills: FillLedger) -> list[Event]:
     return []
 
 
-def _absent(child: ChildOrder, fills: FillLedger) -> list[Event]:
+def _absent(child: ChildOrder, fills: FillLedger, *, position_moved: bool) -> list[Event]:
     if child.refusal and not child.accepted:
         return _refused(child, fills)
     if child.absent < QUERIES_TO_BE_SURE:
         return []
+    if position_moved:
+        return doubt(child, UNSEEN)
     if child.accepted or fills.filled(child.seq):
         return gone(child, fills, "neither open nor completed at the broker, asked twice")
     child.go(OrderState.NOT_ACCEPTED)

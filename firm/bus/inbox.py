@@ -10,6 +10,9 @@ from firm.events.scheduled import ScheduledTick
 from firm.events.signals import BarrierClosed
 from firm.events.system import CycleAborted, EntrySkipped
 
+INBOX_MAX = 10_000
+"""An agent that has nothing to answer is called all the same when so many entries wait for it."""
+
 _MOMENTS = frozenset({ScheduledTick.KIND, BarrierClosed.KIND})
 _ACTIONS = frozenset({OrderProposed.KIND, OrderSubmitted.KIND})
 
@@ -39,12 +42,16 @@ class Inboxes:
                 self._unheard[name].append(record)
 
     def called(self, names: Sequence[str]) -> list[str]:
-        """Who of `names` has something to answer, or may get it from someone called before."""
+        """Who of `names` has something to answer, or may get it from someone called before.
+
+        And whose inbox is full: what it hears then it answers nothing to, so the log stays the same.
+        """
         called: list[str] = []
         may_be_said: frozenset[int] = frozenset()
         for name in names:
             seat = self._seats[name]
-            waiting = any(record.kind in seat.answers for record in self._unheard[name])
+            unheard = self._unheard[name]
+            waiting = len(unheard) >= INBOX_MAX or any(record.kind in seat.answers for record in unheard)
             if name not in self._poisoned and (waiting or may_be_said & seat.answers):
                 called.append(name)
                 may_be_said |= seat.says

@@ -107,8 +107,9 @@ def opened(
     order_id: int = ORDER_ID,
     ref: str = f"{RUN}-{SEQ}",
     client: int = CLIENT,
+    quantity: int = 10,
 ) -> OpenOrderMessage:
-    return OpenOrderMessage(order_id, client, perm_id, ref, CON_ID, word)
+    return OpenOrderMessage(order_id, client, perm_id, ref, CON_ID, word, Decimal(quantity))
 
 
 def completed(

@@ -12,10 +12,12 @@ from firm.events.market import HistoryLoaded
 from firm.events.scheduled import SessionsLoaded
 from firm.events.system import RunStarted
 from firm.gateway_sim.process import start_gateway
+from firm.standby.wire import Claim
 
 pytestmark = pytest.mark.process
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 RUN = "cafe0001"
+CLAIM = Claim("0" * 16, 1, "1" * 16)
 
 
 def first_history(config: str, tmp_path: Path) -> HistoryLoaded:
@@ -31,7 +33,7 @@ def first_history(config: str, tmp_path: Path) -> HistoryLoaded:
         )
         broker = Broker(plan)
         try:
-            (history,) = (e for e in broker.open([], RUN).inputs if isinstance(e, HistoryLoaded))
+            (history,) = (e for e in broker.open([], RUN, CLAIM).inputs if isinstance(e, HistoryLoaded))
         finally:
             broker.close()
     return history

@@ -64,6 +64,19 @@ def test_a_side_without_a_price_is_no_quote(price: float, size: float):
     assert quotes.take() == []
 
 
+def test_of_more_prints_than_are_kept_the_oldest_go_and_are_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("firm.broker.quotes.PRINTS_MAX", 3)
+    quotes = board()
+    for size in range(1, 6):
+        quotes.text(5, 48, f"100.5;{size};1671633000000;10;101.5;true")
+
+    (event,) = quotes.take()
+
+    assert isinstance(event, Ticks)
+    assert event.table().tolist() == [(0, 100.5, 3.0), (0, 100.5, 4.0), (0, 100.5, 5.0)]
+    assert (quotes.dropped, quotes.kept_back) == (2, 0)
+
+
 def test_prints_come_in_their_order_and_senseless_ones_are_kept_back():
     quotes = board()
     for value in (

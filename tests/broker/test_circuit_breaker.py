@@ -1,12 +1,17 @@
 """The breaker between the firm and the broker: what trips it, what closes it, what it lets through."""
 
+from decimal import Decimal
+
 import pytest
+from conversation import log_of
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from trading import settings
 
 from firm.broker.circuit_breaker import TRANSITIONS, CircuitBreaker
+from firm.broker.ib_session import IbSession
+from firm.broker.memory import remember
 from firm.domain.session import NS_PER_MS
 from firm.events import Event
 from firm.events.broker import CircuitChanged, CircuitState
@@ -14,6 +19,7 @@ from firm.events.orders import BrokerRejected, OrderAccepted, OrderNotAccepted, 
 from firm.events.system import BrokerDisconnected
 
 CLOSED, OPEN, HALF_OPEN = CircuitState
+HALF_OPENED = CircuitChanged(OPEN, HALF_OPEN, "10000 ms have passed")
 SECOND = 1000 * NS_PER_MS
 LIMITS = {
     "failures_in_a_row": 3,
@@ -128,3 +134,36 @@ def test_it_only_moves_by_its_table_and_tells_every_move(steps: list[tuple[str, 
             assert event.after in {to for (start, _), to in TRANSITIONS.items() if start is state}
             state = event.after
         assert circuit.state is state
+
+
+def test_a_restart_does_not_close_a_circuit_that_was_open():
+    told = log_of(
+        CircuitChanged(CLOSED, OPEN, "3 failures in a row"),
+        HALF_OPENED,
+        CircuitChanged(HALF_OPEN, OPEN, "order 7 was refused"),
+    )
+    found = remember(IbSession("run", 11, Decimal(1)), told)
+    circuit = breaker()
+    circuit.restore(*found.circuit)
+
+    assert found.circuit == (OPEN, told[-1].at)
+    assert circuit.objection(told[-1].at) == "the circuit to the broker is open for another 10000 ms"
+    (cooled,) = circuit.look(told[-1].at + 10 * SECOND)
+    assert cooled.after is HALF_OPEN
+    assert circuit.objection(told[-1].at + 10 * SECOND) is None
+
+
+def test_a_restart_of_a_half_open_circuit_tries_with_the_next_order():
+    circuit = breaker()
+    circuit.restore(*remember(IbSession("run", 11, Decimal(1)), log_of(HALF_OPENED)).circuit)
+    assert circuit.objection(0) is None
+    circuit.sent(7)
+
+    assert circuit.objection(0) == "the circuit to the broker is half-open and order 7 is on trial"
+    assert moves(circuit, OrderAccepted(7, 1)) == [CLOSED]
+
+
+def test_a_log_without_a_word_of_the_circuit_leaves_it_closed():
+    found = remember(IbSession("run", 11, Decimal(1)), [])
+
+    assert found.circuit == (CLOSED, 0)

@@ -71,6 +71,11 @@ class Wire:
         for line in list(self.lines):
             line.flush()
 
+    def heal(self) -> None:
+        """Every line is as fast as it should be."""
+        for line in self.lines:
+            line.lag_s = 0.0
+
     def client(self, arrived: Callable[[], None]) -> RecordingIB:
         """The library's client on a line of this wire; see `Connection`."""
         ib = RecordingIB(arrived)
@@ -90,6 +95,8 @@ class Line:
     """What the client sends is lost on the way; it still hears the gateway."""
     lag_s = 0.0
     """How long everything to the client is under way."""
+    late = 0
+    """Messages of the gateway that it has held back and that are still to come."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -105,6 +112,7 @@ class Line:
         self._greeter, self._deframer = Greeter(), Deframer()
         self.session, self._latest = None, 0.0
         self.deaf, self.mute, self.alive = False, False, True
+        self.late = 0
         self._wire.lines.append(self)
 
     def isConnected(self) -> bool:  # noqa: N802
@@ -129,7 +137,8 @@ class Line:
         if session is None:
             return
         for delay_ms, late in session.delayed:
-            self._loop.call_later(delay_ms / 1000, self._send, late)
+            self._loop.call_later(delay_ms / 1000, self._send_late, late)
+            self.late += 1
         session.delayed.clear()
         data = bytes(session.out)
         session.out.clear()
@@ -146,6 +155,10 @@ class Line:
                 self._loop.call_soon(self.broken)
         if session.closing:
             self._loop.call_soon(self.broken)
+
+    def _send_late(self, data: bytes) -> None:
+        self.late -= 1
+        self._send(data)
 
     def _send(self, data: bytes) -> None:
         if self.deaf or not self.alive:

@@ -245,3 +245,17 @@ def test_a_halt_passes_over_the_moments_of_those_who_send_and_of_nobody_else(age
 
     assert inboxes.stage(agent.name).inbox == (halted,)
     assert inboxes.stage("bookkeeper").inbox == (tick, decide)
+
+
+def test_an_inbox_that_is_full_is_heard_though_there_is_nothing_to_answer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("firm.bus.inbox.INBOX_MAX", 3)
+    inboxes = Inboxes(SEATS, MemoryStore())
+    called = []
+
+    for record in numbered([BrokerConnected("DU1", Decimal(1))] * 3):
+        inboxes.route(record)
+        called.append(inboxes.called([seat.name for seat in SEATS]))
+    inboxes.heard(called[-1])
+
+    assert called == [[], [], ["keeper", "clerk", "idler"]]
+    assert inboxes.called([seat.name for seat in SEATS]) == []
