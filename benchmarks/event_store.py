@@ -3,7 +3,9 @@
 `python benchmarks/event_store.py [--json FILE] [--directory DIR]`, with the package installed. The peers:
 the standard library's sqlite3 with the same durability (WAL, synchronous=FULL) but without encryption, hash
 chain, signatures and triggers; and a plain file that is appended to and fsynced, the floor for anything
-durable. Every figure is the median of several runs; the candidates take turns.
+durable. Beside it the same store with a standby (`firm standby`, a process of its own on loopback, whose
+copy is on the same disk: two disks and a network apart the two waits are not shared, so read the difference,
+not the sum). Every figure is the median of several runs; the candidates take turns.
 """
 
 import argparse
@@ -14,16 +16,21 @@ import secrets
 import shutil
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from firm.events.record import Record
-from firm.store.keys import Keys
+from firm.standby.link import Leader, Link
+from firm.standby.replicated import STATUS, Mode, ReplicatedStore
+from firm.standby.wire import Claim
+from firm.store.keys import TOKEN_VARIABLE, Keys
 from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
 
@@ -42,6 +49,39 @@ def event_store(directory: Path) -> Iterator[Commit]:
     store = SqliteStore.open(directory, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
     yield store.commit
     store.close()
+
+
+@contextmanager
+def _standby(directory: Path, token: bytes) -> Iterator[int]:
+    command = [sys.executable, "-m", "firm.cli", "standby", "serve", str(directory), "--listen"]
+    with subprocess.Popen(
+        [*command, "127.0.0.1:0"], env=os.environ | {TOKEN_VARIABLE: token.hex()}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline().split(b" port ")[1].split(b",")[0])
+        process.terminate()
+
+
+@contextmanager
+def _replicated(directory: Path, mode: Mode) -> Iterator[Commit]:
+    keys = Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32))
+    token = secrets.token_bytes(32)
+    with _standby(directory / "copy", token) as port:
+        run = directory / "run"
+        plain = SqliteStore.open(run, keys)
+        claim = Claim(plain.log, plain.epoch, secrets.token_hex(8))
+        link = Link(run, keys, claim, Leader(("127.0.0.1", port), token, 10.0))
+        store = ReplicatedStore(plain, link, mode, run / STATUS)
+        yield store.commit
+        store.close()
+
+
+def sync_standby(directory: Path) -> AbstractContextManager[Commit]:
+    return _replicated(directory, "sync")
+
+
+def async_standby(directory: Path) -> AbstractContextManager[Commit]:
+    return _replicated(directory, "async")
 
 
 @contextmanager
@@ -75,7 +115,13 @@ def append_file(directory: Path) -> Iterator[Commit]:
         yield commit
 
 
-CANDIDATES = {"event store": event_store, "sqlite3 plain": plain_sqlite, "append + fsync": append_file}
+CANDIDATES = {
+    "event store": event_store,
+    "async standby": async_standby,
+    "sync standby": sync_standby,
+    "sqlite3 plain": plain_sqlite,
+    "append + fsync": append_file,
+}
 
 
 def run(name: str, batch: int, commits: int, within: Path) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,11 @@ def _require(found: object, needed: object, setting: str) -> None:
         )
 
 
-def create(files: Files, keys: Keys) -> None:
-    """Make an empty store. The database appears whole under its name or not at all."""
+def create(files: Files, keys: Keys, fill: Callable[[apsw.Connection], None] | None = None) -> None:
+    """Make a store. The database appears whole under its name or not at all.
+
+    It is empty unless `fill` puts something in, within the one transaction in which it is made.
+    """
     if files.heads.exists():
         raise StoreError(
             f"{files.database} is missing, but {files.heads} shows that a log was kept here."
@@ -143,6 +146,8 @@ def create(files: Files, keys: Keys) -> None:
         first = {"schema": SCHEMA_VERSION, "log": secrets.token_hex(8), "signer": keys.fingerprint}
         for name, value in {**first, "epoch": 0, "closed": 0}.items():
             db.execute("INSERT INTO meta VALUES (?, ?)", (name, str(value)))
+        if fill is not None:
+            fill(db)
         db.execute("COMMIT")
         db.close()
     draft.chmod(0o600)
@@ -193,7 +198,7 @@ class Meta:
         return int(text)
 
 
-def set_meta(db: apsw.Connection, name: str, value: int) -> None:
+def set_meta(db: apsw.Connection, name: str, value: int | str) -> None:
     """Change one value, within the caller's transaction."""
     db.execute("UPDATE meta SET value = ? WHERE name = ?", (str(value), name))
 

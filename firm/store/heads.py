@@ -21,6 +21,10 @@ HEADS_EVERY = 256
 
 SINK_VARIABLE = "FIRM_HEADS_SINK"
 
+TERM = 1000
+"""Each promotion of a standby begins a new thousand of epochs: no number of restarts of the old leader, each
+of which raises its own epoch by 1, is to catch up with the new one."""
+
 State = Literal["opened", "running", "closed"]
 
 
@@ -103,6 +107,20 @@ class HeadsFile:
             raise StoreTampered(
                 f"line {number} of {self.path} is not a signed head: {error}. {REMEDY}"
             ) from error
+
+
+def first_of_next_term(epoch: int) -> int:
+    """The epoch with which a promoted standby leads.
+
+    >>> first_of_next_term(7), first_of_next_term(1000)
+    (1000, 2000)
+    """
+    return (epoch // TERM + 1) * TERM
+
+
+def follows(epoch: int, previous: int) -> bool:
+    """Whether a writer that opens the log after `previous` may have this epoch."""
+    return epoch == previous + 1 or (epoch > previous and epoch % TERM == 0)
 
 
 def sink_path(sink: Path | None) -> Path | None:

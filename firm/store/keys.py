@@ -52,7 +52,7 @@ class Keys:
         The directory is `directory`, else FIRM_KEY_DIR, else ~/.firm/keys. With `create` missing files are
         made (mode 0600); without it a missing master key is WrongKey, and `signing.pub` is enough to verify.
         """
-        place = (directory or Path(environ.get("FIRM_KEY_DIR") or DEFAULT_DIRECTORY)).expanduser()
+        place = key_directory(environ) if directory is None else directory.expanduser()
         master = _secret("FIRM_STORE_KEY", place / MASTER_FILE, environ, create=create)
         if master is None:
             raise WrongKey(
@@ -98,12 +98,64 @@ class Keys:
         return True
 
 
+def key_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """FIRM_KEY_DIR, else ~/.firm/keys."""
+    return Path(environ.get("FIRM_KEY_DIR") or DEFAULT_DIRECTORY).expanduser()
+
+
+TOKEN_FILE, TOKEN_VARIABLE = "standby.token", "FIRM_STANDBY_TOKEN"
+
+
+def standby_token(*, create: bool, environ: Mapping[str, str] = os.environ) -> bytes:
+    """What a leader, its standby and the relay before its gateway know each other by, 32 bytes.
+
+    From FIRM_STANDBY_TOKEN (hex), else from `standby.token` in the key directory; with `create` one is made
+    there. WrongKey without one.
+    """
+    place = key_directory(environ) / TOKEN_FILE
+    token = _secret(TOKEN_VARIABLE, place, environ, create=create)
+    if token is None:
+        raise WrongKey(
+            f"the standby's token is needed: set {TOKEN_VARIABLE}, or copy {place} from the standby's host,"
+            " where `firm standby` has made it."
+        )
+    return token
+
+
+def master_key_of(path: Path) -> bytes:
+    """The master key in a key file: 64 hexadecimal digits, readable by its owner only."""
+    master = _secret("", path, {}, create=False)
+    if master is None:
+        raise WrongKey(f"a key file with {2 * KEY_BYTES} hexadecimal digits is needed, found none at {path}.")
+    return master
+
+
 def make_data_key(path: Path, keys: Keys) -> bytes:
     """Make a store's own random key and keep it in `path`, wrapped by the master key (RFC 3394)."""
     data_key = secrets.token_bytes(KEY_BYTES)
     wrapped = aes_key_wrap(keys.master, data_key).hex()
     _write_new(path, json.dumps({"master": keys.master_fingerprint, "wrapped": wrapped}), 0o600)
     return open_data_key(path, keys)
+
+
+def keep_wrapped_key(path: Path, text: str) -> None:
+    """Put a wrapped key that was kept elsewhere beside the copy it belongs to; one that is there stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_new(path, text.strip(), 0o600)
+
+
+def rewrap_data_key(path: Path, keys: Keys, master: bytes) -> None:
+    """Wrap a store's own key by another master key, 32 bytes: from now on only that one opens the store.
+
+    The store itself does not change, and who holds its own key already still holds it.
+    """
+    data_key, wrapped_by = open_data_key(path, keys), Keys(master, keys.public)
+    wrapped = aes_key_wrap(master, data_key).hex()
+    beside = path.with_suffix(".rewrapped")
+    beside.unlink(missing_ok=True)
+    _write_new(beside, json.dumps({"master": wrapped_by.master_fingerprint, "wrapped": wrapped}), 0o600)
+    beside.replace(path)
+    sync_directory(path.parent)
 
 
 def open_data_key(path: Path, keys: Keys) -> bytes:

@@ -38,6 +38,8 @@ _FENCE = "SELECT (SELECT value FROM meta WHERE name = 'epoch'), (SELECT coalesce
 class SqliteStore:
     """The writer of one log; see EventStore. Made by `open`; `read_only` gives readers.
 
+    `log` is the log's random name, 16 hex digits.
+
     After a failed write of the disk nothing is known about the last batch, so the store refuses to go on:
     open it again and look at `last_seq`.
     """
@@ -50,6 +52,7 @@ class SqliteStore:
         lock: WriterLock,
         heads_every: int,
         sink: Path | None,
+        promoted_as: int | None,
     ) -> None:
         self._db, self._path, self._lock = db, files.database, lock
         self._reader = SqliteReader(db, files.database)
@@ -60,17 +63,25 @@ class SqliteStore:
             meta = Meta(db)
             require_own_signer(meta, keys, files.directory)
             signed = signed_heads(db)
-            self._epoch = meta.epoch
+            self._epoch, self.log = meta.epoch, meta.log
             self._last_seq, self._head = require_sound_tail(db, signed, keys)
             self._notary = Notary(keys, meta.log, files.heads, sink, heads_every)
             self._notary.complete_copies(signed)
-        self._seal("opened", self._epoch + 1)
+        self._seal("opened", self._epoch + 1 if promoted_as is None else promoted_as)
 
     @classmethod
     def open(
-        cls, directory: Path, keys: Keys, *, heads_every: int = HEADS_EVERY, sink: Path | None = None
+        cls,
+        directory: Path,
+        keys: Keys,
+        *,
+        heads_every: int = HEADS_EVERY,
+        sink: Path | None = None,
+        promoted_as: int | None = None,
     ) -> "SqliteStore":
         """Create or resume the log in `directory` as its only writer, and raise the epoch by 1.
+
+        `promoted_as` is the epoch of a promoted standby instead; see `first_of_next_term`.
 
         A head is signed whenever `heads_every` entries wait for one. `sink` (else FIRM_HEADS_SINK) is a
         second file for signed heads, best on another machine. Raises StoreLocked, WrongKey, StoreTampered or
@@ -84,7 +95,7 @@ class SqliteStore:
             if not files.database.exists():
                 create(files, keys)
             db = connect(files.database, open_data_key(files.key, keys), writable=True)
-            return cls(db, files, keys, lock, heads_every, sink_path(sink))
+            return cls(db, files, keys, lock, heads_every, sink_path(sink), promoted_as)
         except BaseException:
             if db is not None:
                 db.close()

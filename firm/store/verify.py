@@ -23,7 +23,7 @@ from firm.bus.chain import GENESIS
 from firm.errors import StoreError, StoreTampered
 from firm.store.audit import require_own_schema, require_own_signer, walk
 from firm.store.database import Files, Meta, connect, refusing, signed_heads
-from firm.store.heads import HEADS_EVERY, REMEDY, Head, HeadsFile, missing_from, sink_path, tampered
+from firm.store.heads import HEADS_EVERY, REMEDY, Head, HeadsFile, follows, missing_from, sink_path, tampered
 from firm.store.keys import Keys, open_data_key
 
 
@@ -117,7 +117,7 @@ def _require_sessions(signed: list[Head], meta: Meta, keys: Keys) -> None:
     epoch, seq, state = 0, 0, "closed"
     for number, head in enumerate(signed):
         head.require_genuine(keys)
-        opens = head.state == "opened" and head.epoch == epoch + 1
+        opens = head.state == "opened" and follows(head.epoch, epoch)
         goes_on = head.state != "opened" and head.epoch == epoch and state != "closed"
         if head.log != meta.log or head.seq < seq or not (opens or goes_on):
             raise tampered(

@@ -1,0 +1,1 @@
+"""The firm's life after its host: a copy of the log on another one, and fences against an old leader."""

@@ -1,0 +1,171 @@
+"""The event store with a standby: what is committed is on two disks (sync), or soon will be (async)."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from firm.errors import FirmError, StoreError
+from firm.events.record import Record
+from firm.standby.link import Link
+from firm.store.sqlite import SqliteStore
+
+LOG = logging.getLogger("firm.standby")
+STATUS = "standby.json"
+OPEN_WITHIN_S = 30.0
+AGAIN_S, LONGEST_AGAIN_S = 0.05, 1.0
+SAY_EVERY_S = 1.0
+
+Mode = Literal["async", "sync"]
+
+
+class StandbyStatus(Struct, frozen=True):
+    """How the standby stands, for operators: the last seq it has, and the trouble ("" if there is none)."""
+
+    mode: Mode
+    acknowledged: int
+    trouble: str
+
+    def lag(self, last_seq: int) -> int:
+        """How many entries of a log that goes up to `last_seq` the standby lacks."""
+        in_step = self.mode == "sync" and not self.trouble
+        return 0 if in_step else max(0, last_seq - self.acknowledged)
+
+
+class ReplicatedStore:
+    """An EventStore on two hosts. Local first: the copy is never ahead of the log it is a copy of."""
+
+    def __init__(self, store: SqliteStore, link: Link, mode: Mode, status: Path) -> None:
+        """Take an opened store; in both modes the standby must admit its leader, and catch up, first.
+
+        Raises StaleEpoch if the standby knows a newer leader, StoreError if nobody answers within 30 s or the
+        copy there is no beginning of this log. `status` is rewritten as things change, for operators.
+        """
+        self._store, self._link, self._mode, self._status = store, link, mode, status
+        self._said, self._said_at = StandbyStatus(mode, 0, ""), 0.0
+        self._refused: FirmError | None = None
+        self._news, self._closing = threading.Event(), threading.Event()
+        self._bring_up(within_s=OPEN_WITHIN_S)
+        self._follower = threading.Thread(target=self._follow, name="standby", daemon=True)
+        if mode == "async":
+            self._follower.start()
+
+    @property
+    def epoch(self) -> int:
+        """See EventStore."""
+        return self._store.epoch
+
+    @property
+    def last_seq(self) -> int:
+        """See EventStore."""
+        return self._store.last_seq
+
+    @property
+    def head(self) -> bytes:
+        """See EventStore."""
+        return self._store.head
+
+    def commit(self, records: Sequence[Record]) -> bytes:
+        """See EventStore. In sync mode it waits for the standby, without limit: until then nothing goes on.
+
+        StaleEpoch once the standby has been promoted, or serves a newer leader.
+        """
+        if self._refused is not None:
+            raise self._refused
+        head = self._store.commit(records)
+        if self._mode == "sync":
+            self._bring_up()
+        else:
+            self._news.set()
+        return head
+
+    def read(
+        self, since: int = 0, limit: int | None = None, kinds: Collection[int] | None = None
+    ) -> list[Record]:
+        """See EventStore."""
+        return self._store.read(since, limit, kinds)
+
+    def operation(self, name: str, value: object) -> None:
+        """See EventStore."""
+        self._store.operation(name, value)
+
+    def close(self) -> None:
+        """Close the store, tell the standby so if it is there, and hang up."""
+        self._closing.set()
+        self._news.set()
+        try:
+            if self._follower.is_alive():
+                self._follower.join()
+            self._store.close()
+            if self._refused is None:
+                with suppress(StoreError):
+                    self._bring_up(within_s=0.0)
+        finally:
+            self._link.close()
+
+    def _bring_up(self, within_s: float = math.inf) -> None:
+        """Until the standby has all: call again after every break, and say plainly what is waited for."""
+        deadline, again_s = time.monotonic() + within_s, AGAIN_S
+        while True:
+            try:
+                self._link.bring_up()
+            except OSError as error:
+                trouble = f"the standby cannot be reached ({error or type(error).__name__})"
+                self._say(trouble)
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{trouble}, and without its word this store may not lead. Start `firm standby`"
+                        " there, correct standby.address, or set standby.mode to local to go on without one."
+                    ) from error
+                time.sleep(again_s)
+                again_s = min(2 * again_s, LONGEST_AGAIN_S)
+            except FirmError as error:
+                self._refused = error
+                self._say(str(error))
+                raise
+            else:
+                self._say("")
+                return
+
+    def _follow(self) -> None:
+        """The async mode's thread."""
+        while not self._closing.is_set():
+            self._news.wait(SAY_EVERY_S)
+            self._news.clear()
+            try:
+                self._link.bring_up()
+            except OSError as error:
+                self._say(f"the standby cannot be reached ({error or type(error).__name__})")
+                self._closing.wait(LONGEST_AGAIN_S)
+            except FirmError as error:
+                self._refused = error
+                self._say(str(error))
+                return
+            else:
+                self._say("")
+
+    def _say(self, trouble: str) -> None:
+        said, now = StandbyStatus(self._mode, self._link.acknowledged, trouble), time.monotonic()
+        if trouble != self._said.trouble:
+            LOG.warning("%s", trouble or "the standby has all again")
+        elif said == self._said or now - self._said_at < SAY_EVERY_S:
+            return
+        self._said, self._said_at = said, now
+        beside = self._status.with_suffix(".draft")
+        beside.write_bytes(msgspec.json.encode(said))
+        beside.replace(self._status)
+
+
+def read_status(run_dir: Path) -> StandbyStatus | None:
+    """How the standby of a run stands; None if the run has none. The file may be a second old."""
+    try:
+        return msgspec.json.decode((run_dir / STATUS).read_bytes(), type=StandbyStatus)
+    except FileNotFoundError:
+        return None

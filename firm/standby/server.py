@@ -1,0 +1,86 @@
+"""`firm standby`: keeps a leader's log on another host, and acknowledges what is on its disk."""
+
+import logging
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from firm.errors import FirmError, GatewayUnavailable
+from firm.standby.replica import Replica
+from firm.standby.wire import Frame, Hello, Line, Refused
+from firm.store.lock import WriterLock
+
+LOG = logging.getLogger("firm.standby")
+HELLO_WITHIN_S = 10.0
+"""A caller that has not proved by then who it is is hung up on."""
+
+
+class StandbyServer:
+    """Listens from construction; `serve` answers. A thread for each leader: an older one is refused."""
+
+    def __init__(self, address: tuple[str, int], directory: Path, token: bytes) -> None:
+        """Check the whole copy and listen; StoreTampered, StoreLocked, or GatewayUnavailable for the port."""
+        self._replica, self._token = Replica(directory), token
+        self._lock = WriterLock(directory / "lock")
+        self._connections: set[socket.socket] = set()
+        try:
+            with self._replica.locked():
+                self.position = self._replica.position() if self._replica.segments() else None
+            self._listener = socket.create_server(address)
+        except OSError as error:
+            self._lock.release()
+            raise GatewayUnavailable(f"the standby cannot listen on {address}: {error}") from error
+        except FirmError:
+            self._lock.release()
+            raise
+        self.port: int = self._listener.getsockname()[1]
+
+    def serve(self) -> None:
+        """Answer until `close`."""
+        while True:
+            try:
+                connection, peer = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._converse, args=(connection, peer), daemon=True).start()
+
+    def close(self) -> None:
+        """Hang up on everybody, stop listening and give the directory up; a second call does nothing."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._lock.release()
+
+    def _converse(self, connection: socket.socket, peer: object) -> None:
+        self._connections.add(connection)
+        try:
+            self._serve_one(connection, peer)
+        finally:
+            self._connections.discard(connection)
+
+    def _serve_one(self, connection: socket.socket, peer: object) -> None:
+        with connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.settimeout(HELLO_WITHIN_S)
+            try:
+                line = Line(connection, self._token, calls=False)
+                try:
+                    self._follow(line, connection, peer)
+                except FirmError as error:
+                    LOG.warning("caller %s refused: %s", peer, error)
+                    line.send(Refused.because(error))
+            except OSError as error:
+                LOG.warning("caller %s lost: %s", peer, error)
+
+    def _follow(self, line: Line, connection: socket.socket, peer: object) -> None:
+        hello = line.receive(Hello)
+        connection.settimeout(None)
+        claim = hello.claim
+        LOG.info("leader %s of log %s, epoch %s", peer, claim.log, claim.epoch)
+        line.send(self._replica.welcome(hello))
+        while True:
+            line.send(self._replica.append(claim, line.receive(Frame)))
