@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Starts a compute node's Ray and joins the head given as the first argument.
+# Starts a compute node's Ray and joins the head: worker.sh HEAD [ROLE...].
 set -euo pipefail
-. /opt/firm/deploy/env.sh
-exec ray start --address="$1:6379" --labels=firm/role=compute
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+head=$1
+shift
+roles=$(node_roles "$@")
+start_ray --address="$head:6379" --resources="$roles"

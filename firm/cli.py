@@ -8,7 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firm.chaos.command import chaos_command
+from firm.cluster.arguments import cluster_command
 from firm.errors import FirmError, ReplayDiverged
+from firm.standby.commands import standby_commands
 
 if TYPE_CHECKING:
     from firm.bus.replay import Replayed
@@ -73,9 +76,7 @@ def _same_code(recorded: str) -> None:
     from firm import __version__
 
     if recorded != __version__:
-        print(
-            f"code here {__version__}, of the run {recorded}: the first decision that changed will be named"
-        )
+        print(f"code here {__version__}, of the run {recorded}: the first changed decision will be named")
 
 
 def _replay_local(
@@ -224,9 +225,7 @@ def _skip(arguments: argparse.Namespace) -> int:
     from firm.ops.wishes import request_skip
 
     request_skip(arguments.directory, arguments.agent, arguments.seq, arguments.by, arguments.reason)
-    print(
-        f"asked: {arguments.agent} passes over entry {arguments.seq}; trading stays halted until `firm rearm`"
-    )
+    print(f"asked: {arguments.agent} passes over entry {arguments.seq}; still halted until `firm rearm`")
     return 0
 
 
@@ -279,6 +278,8 @@ def parser() -> argparse.ArgumentParser:
     shadowed.add_argument("--set", action="append", default=[], metavar="section.key=value")
     shadowed.add_argument("--json", type=Path, default=None, metavar="FILE")
     shadowed.add_argument("--once", action="store_true", help="do not wait for more of a running firm")
+    for add in (cluster_command, standby_commands, chaos_command):
+        add(command, partial(print, flush=True))
     command("graph", _graph, "who hears and says what, from the type hints", directory=False)
     _operating(command("kill", _kill, "halt trading at once", directory=False), "reason")
     _operating(command("rearm", _rearm, "trade again, as a named person", directory=False), "by", "reason")
