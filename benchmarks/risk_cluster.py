@@ -1,12 +1,12 @@
 """Risk runs as Ray tasks: what process borders cost, what a second worker brings, and a whole cycle.
 
-python benchmarks/risk_cluster.py [--rounds 5] [--json FILE]
+python benchmarks/risk_cluster.py [--rounds 5] [--address auto] [--json FILE]
 
 The Monte Carlo book is that of monte_carlo.py: 1,000 positions (300 options) on 500 factors, a million
-scenarios. In turns: in this process; as Ray tasks on one worker (4 shards); on two workers (8 shards). Wall
-time, medians, and the share of the machine that is idle beside idle Ray processes. Then the firm with 50
-shares in one thread, 98,304 scenarios: what VaR, ES and stress of the book, its cube, and judging the orders
-take of a decision cycle.
+scenarios. In turns: in this process; as Ray tasks on one worker (4 shards); on two workers (8 shards), all on
+one node (with --address, of that cluster's first one with two CPUs). Wall time, medians, and the share of the
+machine that is idle beside idle Ray processes. Then the firm with 50 shares in one thread, 98,304 scenarios:
+what VaR, ES and stress of the book, its cube, and judging the orders take of a decision cycle.
 """
 
 import firm  # noqa: F401 - first: it pins the numeric environment before numpy is imported
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import numpy as np
 import ray
 from monte_carlo import idle_share
 from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tail_sampler import benchmark_book
 
 from firm.actors import cluster
@@ -84,10 +86,23 @@ def as_tasks(request: RiskRunRequested, workers: int, fingerprint: str) -> float
     """VaR, as the crew asks for it."""
     shared = ray.put(request)
     cut = plan(request, SHARDS_A_WORKER * workers)
-    cpus = 2 // workers  # with one worker a task takes both CPUs, so that they follow one another
-    start = measure_shard.options(num_cpus=cpus).remote
+    node, has = first_node()
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    # a task takes as many CPUs as leave room for `workers` of them: with one worker they follow one another
+    start = measure_shard.options(num_cpus=has // workers, scheduling_strategy=here).remote
     tails = ray.get([start(shared, shard, 0, 0, fingerprint)[0] for shard in cut])
     return conclude(0, request, tails, (), lambda _i, _k: tails[0]).var
+
+
+@cache
+def first_node() -> tuple[str, int]:
+    """A node with at least two CPUs, this one first, and how many it has; RuntimeError if there is none."""
+    here = ray.get_runtime_context().get_node_id()
+    alive = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: node["NodeID"] != here)
+    for node in alive:
+        if (has := int(node["Resources"].get("CPU", 0))) >= 2:
+            return node["NodeID"], has
+    raise RuntimeError("a node with two CPUs is needed, found none; start Ray with --num-cpus=2 or more")
 
 
 def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -196,10 +211,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--address", help="measure on this cluster (`auto`: the one of this machine)")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     fingerprint = numeric_fingerprint()
-    settings = load_settings(CONFIG, ("cluster.dashboard=false", "cluster.num_cpus=2"))
+    where = () if options.address is None else (f"cluster.address={options.address}",)
+    settings = load_settings(CONFIG, ("cluster.dashboard=false", "cluster.num_cpus=2", *where))
     cluster.connect(settings.cluster)
     try:
         print("warming two workers", file=sys.stderr, flush=True)

@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 HERE = Path(__file__).parent
 
+APART = frozenset({"soak"})
+"""Takes hours, and is run by itself."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -136,6 +139,10 @@ def risk_cluster(found: Mapping[str, Any]) -> Iterable[Row]:
     )
 
 
+def scale(found: Mapping[str, Any]) -> Iterable[Row]:
+    return own_rows("scale", found)
+
+
 def options(found: Mapping[str, Any]) -> Iterable[Row]:
     for style in ("European", "American"):
         times = found[f"{style}, ns"]
@@ -175,13 +182,16 @@ def bare_hops(found: Mapping[str, Any]) -> Iterable[Row]:
 class Known:
     """How the suite runs a script: its arguments for a quick look, and what its JSON means.
 
-    `prints`: its JSON is what it prints, it takes no --json. `part_of`: another one runs it.
+    `prints`: its JSON is what it prints, it takes no --json. `part_of`: another one runs it. `on_cluster`: it
+    takes --address. `plots`: it takes --plots.
     """
 
     rows: Callable[[Mapping[str, Any]], Iterable[Row]]
     quick: tuple[str, ...] = ()
     prints: bool = False
     part_of: str | None = None
+    on_cluster: bool = False
+    plots: bool = False
 
 
 KNOWN: Mapping[str, Known] = {
@@ -193,7 +203,8 @@ KNOWN: Mapping[str, Known] = {
     "tail_sampler": Known(
         tail_sampler, ("--repeats", "5", "--blocks", "10", "--reference", "50"), prints=True
     ),
-    "risk_cluster": Known(risk_cluster, ("--rounds", "1")),
+    "risk_cluster": Known(risk_cluster, ("--rounds", "1"), on_cluster=True),
+    "scale": Known(scale, ("--rounds", "1"), on_cluster=True, plots=True),
     "tick_to_order": Known(tick_to_order, ("--rounds", "1")),
     "bare_hops": Known(bare_hops, ("--decisions", "40"), prints=True, part_of="tick_to_order"),
 }

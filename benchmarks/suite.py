@@ -16,12 +16,31 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import HERE, KNOWN, Known, Row, own_rows
+from benchmarks.rows import APART, HERE, KNOWN, Known, Row, own_rows
 
 ROOT = HERE.parent
 SCHEMA = 1
 PACKAGES = ("firm", "ray", "numpy", "scipy", "numba", "QuantLib", "apsw-sqlite3mc")
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class How:
+    """How the scripts are run. `address`: of the Ray cluster, for those that can use one."""
+
+    quick: bool = False
+    timeout_s: float = 1800.0
+    address: str | None = None
+    plots: Path | None = None
+
+    def arguments(self, known: Known) -> list[str]:
+        """What a script is given."""
+        chosen = [*(known.quick if self.quick else ())]
+        if self.address is not None and known.on_cluster:
+            chosen += ["--address", self.address]
+        if self.plots is not None and known.plots:
+            chosen += ["--plots", str(self.plots.resolve())]
+        return chosen
 
 
 @dataclass
@@ -47,20 +66,19 @@ def scripts(place: Path = HERE) -> list[str]:
 def _is_script(path: Path) -> bool:
     text = path.read_text(encoding="utf-8")
     return (
-        path.stem != "__main__" and re.search(r"^if __name__ == .__main__.:", text, re.MULTILINE) is not None
+        path.stem not in {"__main__", *APART}
+        and re.search(r"^if __name__ == .__main__.:", text, re.MULTILINE) is not None
     )
 
 
-def run_all(
-    names: Sequence[str], *, quick: bool, timeout_s: float, progress: Progress, place: Path = HERE
-) -> Result:
+def run_all(names: Sequence[str], how: How, *, progress: Progress, place: Path = HERE) -> Result:
     """Run these scripts; one that fails is noted and the others go on."""
     result = Result()
     for number, name in enumerate(names, 1):
         progress(f"[{number}/{len(names)}] {name}")
         began = time.perf_counter()
         try:
-            result.rows += run_one(name, quick=quick, timeout_s=timeout_s, place=place)
+            result.rows += run_one(name, how, place=place)
         except BenchmarkFailed as failed:
             result.failed[name] = str(failed)
             progress(f"    FAILED: {failed}")
@@ -69,13 +87,13 @@ def run_all(
     return result
 
 
-def run_one(name: str, *, quick: bool, timeout_s: float, place: Path = HERE) -> list[Row]:
+def run_one(name: str, how: How, *, place: Path = HERE) -> list[Row]:
     """The rows of one script. Its standard error passes through: that is where it tells its progress."""
     known = KNOWN.get(name, Known(lambda found: own_rows(name, found)))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures.json"
-        command = [sys.executable, str(place / f"{name}.py"), *(known.quick if quick else ())]
-        printed = _run(command if known.prints else [*command, "--json", str(file)], timeout_s)
+        command = [sys.executable, str(place / f"{name}.py"), *how.arguments(known)]
+        printed = _run(command if known.prints else [*command, "--json", str(file)], how.timeout_s)
         if not known.prints and not file.exists():
             raise BenchmarkFailed("needed a JSON file at the path given with --json, found none")
         text = printed if known.prints else file.read_text(encoding="utf-8")
@@ -109,11 +127,12 @@ def _run(command: Sequence[str], timeout_s: float) -> str:
     return printed
 
 
-def content(result: Result, *, quick: bool) -> dict[str, Any]:
+def content(result: Result, how: How) -> dict[str, Any]:
     """All that is saved: the machine, the code, the date, and every row."""
     return {
         "schema": SCHEMA,
-        "quick": quick,
+        "quick": how.quick,
+        "address": how.address,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "code": code(),

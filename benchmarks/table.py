@@ -27,6 +27,18 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[Row], told: str) -> str:
+    """The same as a Markdown table, for the README; `told` says of which machine, code and day."""
+    lines = [
+        told,
+        "",
+        f"| {' | '.join(_TITLES)} |",
+        f"|{'|'.join('---:' if t in _RIGHT else '---' for t in _TITLES)}|",
+    ]
+    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in _cells(row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     sign = ">=" if row.better == "higher" else "<="
     return (

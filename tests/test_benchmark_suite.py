@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.rows import HERE, KNOWN, Row, constant
+from benchmarks.rows import APART, HERE, KNOWN, Row, constant
 from benchmarks.suite import (
     BenchmarkFailed,
+    How,
     Result,
     code,
     content,
@@ -23,7 +24,7 @@ from benchmarks.suite import (
     scripts,
     understood,
 )
-from benchmarks.table import against, drawing, table
+from benchmarks.table import against, drawing, markdown, table
 
 END = 'if __name__ == "__main__":\n    main()\n'
 GOOD = f"""import argparse, json, pathlib
@@ -57,7 +58,7 @@ def row(name: str = "hops", value: float = 3.0, **changes: Any) -> Row:
 def test_every_script_that_can_be_run_alone_is_found_and_no_other_file(place: Path):
     runnable = {path.stem for path in HERE.glob("*.py") if 'if __name__ == "__main__"' in path.read_text()}
 
-    assert set(scripts()) == runnable - {"__main__"}
+    assert set(scripts()) == runnable - {"__main__"} - APART
     assert set(KNOWN) <= set(scripts())
     assert scripts(place) == ["endless", "failing", "good", "silent"]
 
@@ -79,8 +80,20 @@ def test_the_quick_arguments_are_ones_the_scripts_take():
         assert all(f'"{each}"' in text for each in known.quick if each.startswith("--"))
 
 
+def test_only_scripts_that_can_use_a_cluster_or_draw_are_told_to(tmp_path: Path):
+    how = How(quick=True, address="auto", plots=tmp_path)
+
+    assert how.arguments(KNOWN["risk_cluster"]) == ["--rounds", "1", "--address", "auto"]
+    assert how.arguments(KNOWN["scale"])[-4:] == ["--address", "auto", "--plots", str(tmp_path.resolve())]
+    assert how.arguments(KNOWN["monte_carlo"]) == ["--rounds", "1"]
+    for name, known in KNOWN.items():
+        text = (HERE / f"{name}.py").read_text()
+        assert known.on_cluster == ('"--address"' in text)
+        assert known.plots == ('"--plots"' in text)
+
+
 def test_a_script_in_a_process_of_its_own_gives_its_rows(place: Path):
-    (found,) = run_one("good", quick=False, timeout_s=60, place=place)
+    (found,) = run_one("good", How(timeout_s=60), place=place)
 
     assert found == Row("good", "hops", 3.0, "ms", "bare", 2.0, "lower")
     assert found.ratio == 1.5
@@ -92,13 +105,13 @@ def test_a_script_in_a_process_of_its_own_gives_its_rows(place: Path):
 )
 def test_a_script_that_fails_is_named_with_the_reason(place: Path, name: str, reason: str):
     with pytest.raises(BenchmarkFailed, match=reason):
-        run_one(name, quick=False, timeout_s=1, place=place)
+        run_one(name, How(timeout_s=1), place=place)
 
 
 def test_one_that_fails_does_not_keep_the_others_from_running(place: Path):
     told: list[str] = []
 
-    result = run_all(["failing", "good"], quick=False, timeout_s=60, progress=told.append, place=place)
+    result = run_all(["failing", "good"], How(timeout_s=60), progress=told.append, place=place)
 
     assert [each.benchmark for each in result.rows] == ["good"]
     assert list(result.failed) == ["failing"]
@@ -119,7 +132,9 @@ def test_a_script_nobody_knows_shows_its_numbers_without_a_peer(place: Path):
     text = GOOD.replace('{"rows": [row]}', '{"machine": "x86", "p50": {"cancel_ms": 7}, "all": [1, 2]}')
     (place / "good.py").write_text(text)
 
-    assert run_one("good", quick=True, timeout_s=60, place=place) == [Row("good", "p50, cancel_ms", 7.0, "")]
+    assert run_one("good", How(quick=True, timeout_s=60), place=place) == [
+        Row("good", "p50, cancel_ms", 7.0, "")
+    ]
 
 
 def commits(batch: int, store: str, speed: float) -> dict[str, Any]:
@@ -251,7 +266,7 @@ def test_only_ratios_that_became_worse_beyond_the_noise_are_told_as_worse():
 def test_what_is_saved_says_the_machine_the_code_and_the_date_and_can_be_read_back():
     result = Result([row(peer_value=2.0, target=1.0)], {"bad": "exit code 1"}, {"b": 1.0, "bad": 0.1})
 
-    saved = json.loads(json.dumps(content(result, quick=True)))
+    saved = json.loads(json.dumps(content(result, How(quick=True))))
 
     assert saved["machine"]["cores"] >= 1
     assert saved["machine"]["cpu"]
@@ -268,6 +283,15 @@ def test_the_table_shows_a_target_that_is_not_met():
 
     assert lines[1].split() == ["b", "quick", "1.00", "ms", "bare", "2.00", "0.500", ">=3", "NO"]
     assert lines[2].split() == ["b", "alone", "4.00", "ms"]
+
+
+def test_the_table_for_the_readme_has_a_line_for_each_row_and_says_where_it_is_from():
+    lines = markdown([row("a|b", 1.0, peer_value=2.0, target=3.0)], "x86; commit c; today").splitlines()
+
+    assert lines[0] == "x86; commit c; today"
+    assert lines[2].startswith("| benchmark | figure | value |")
+    assert lines[3] == "|---|---|---:|---|---|---:|---:|---:|---|"
+    assert lines[4] == "| b | a/b | 1.00 | ms | bare | 2.00 | 0.500 | >=3 | NO |"
 
 
 def test_the_drawing_has_a_bar_for_each_ratio_with_its_words_escaped():
