@@ -98,6 +98,7 @@ NULLABLE = {
     ("broker", "restart_at"),
     ("broker", "login_by"),
     ("cluster", "address"),
+    ("standby", "address"),
     ("signals", "momentum"),
     ("signals", "stat_arb"),
     ("risk", "stress", "file"),
@@ -306,7 +307,7 @@ def test_the_log_holds_every_figure_a_decision_depends_on_and_no_hosts_ports_or_
     logged = json.loads(settings.logged())
     words = settings.logged()
 
-    assert set(logged) == set(CONTENT) - {"broker", "cluster", "ops"}
+    assert set(logged) == set(CONTENT) - {"broker", "cluster", "standby", "ops"}
     assert logged["risk"]["var"] == CONTENT["risk"]["var"]
     for word in (
         "host",
