@@ -94,7 +94,7 @@ class StressLoss(Plain):
             would.measures.stress.require_mapped(would.quantities != 0)
         except PositionNotMapped as unmapped:
             return f"stress: {unmapped}"
-        name, loss = would.stress
+        name, loss = would.losses.stress
         if loss / would.equity <= self.limit:
             return None
         return (

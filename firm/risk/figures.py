@@ -81,11 +81,11 @@ class PositionVar(Plain):
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
-        if would.alone <= self.limit:
+        if would.losses.alone <= self.limit:
             return None
         return (
             f"position VaR: would hold {would.position:g} {would.instrument.symbol} with a VaR of "
-            f"{would.alone:.2f}, limit is {self.limit:.2f}"
+            f"{would.losses.alone:.2f}, limit is {self.limit:.2f}"
         )
 
 
@@ -176,14 +176,14 @@ class _PortfolioLoss(Plain):
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
-        return max(self._loss(getattr(would, method)) for method in METHODS)
+        return max(self._loss(getattr(would.losses, method)) for method in METHODS)
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
         for method in METHODS:
-            if self._loss(getattr(would, f"{method}_at_most")) <= self.limit:
+            if self._loss(getattr(would.losses, f"{method}_at_most")) <= self.limit:
                 continue
-            loss, what = self._loss(getattr(would, method)), self.measure
+            loss, what = self._loss(getattr(would.losses, method)), self.measure
             if not loss <= self.limit:
                 return f"portfolio {what}: {method} {what} would be {loss:.2f}, limit is {self.limit:.2f}"
         return None

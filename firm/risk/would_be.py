@@ -33,8 +33,8 @@ class WouldBe:
         approved_fill: bool = True,
     ) -> None:
         """`bars`: the horizon of the VaR figures. Without `approved_fill` the order comes alone."""
-        self.book, self.order, self._approved_fill = book, order, approved_fill
-        self._levels, self._bars = (confidence, es_confidence), bars
+        self.book, self.order, self.approved_fill = book, order, approved_fill
+        self.levels, self.bars = (confidence, es_confidence), bars
 
     @property
     def equity(self) -> float:
@@ -55,7 +55,7 @@ class WouldBe:
     @cached_property
     def expected(self) -> Vector:
         """Signed units float64[n] with what fills of the approved orders, without this one."""
-        return self.book.expected() if self._approved_fill else self._held
+        return self.book.expected() if self.approved_fill else self.held
 
     @cached_property
     def trade(self) -> float:
@@ -86,38 +86,6 @@ class WouldBe:
         return float(self.book.worst_quantity(self.order))
 
     @cached_property
-    def simulated(self) -> VarEs:
-        """Monte Carlo VaR and ES over the horizon, filled: exact in the run's scenarios."""
-        return self._with_trade(self._drawn)
-
-    @cached_property
-    def simulated_at_most(self) -> VarEs:
-        """What `simulated` cannot exceed; much cheaper."""
-        return self._drawn.at_most(self.quantities, self._held)
-
-    @cached_property
-    def historical(self) -> VarEs:
-        """VaR and ES of the past days, scaled to the horizon, filled."""
-        return self._with_trade(self.measures.historical).scaled(self._bars)
-
-    @cached_property
-    def historical_at_most(self) -> VarEs:
-        """What `historical` cannot exceed; much cheaper."""
-        return self.measures.historical.at_most(self.quantities, self._held).scaled(self._bars)
-
-    @cached_property
-    def parametric(self) -> VarEs:
-        """Delta-normal VaR and ES over the horizon, filled; each at its own confidence."""
-        deviation = self.measures.covariance.deviation(self.factor_exposures)
-        var, es = (normal_var(deviation, level) for level in self._levels)
-        return VarEs(var.var, es.es)
-
-    @property
-    def parametric_at_most(self) -> VarEs:
-        """The same: nothing is cheaper."""
-        return self.parametric
-
-    @cached_property
     def factor_exposures(self) -> Vector:
         """Exposures float64[n] added up on the instrument that drives them (an option's underlying)."""
         totals = np.zeros(len(self.exposures))
@@ -126,32 +94,81 @@ class WouldBe:
         return totals
 
     @cached_property
+    def held(self) -> Vector:
+        """Signed units float64[n] held now."""
+        return self.book.positions()
+
+    @cached_property
+    def losses(self) -> "Losses":
+        """What it could lose."""
+        return Losses(self)
+
+
+class Losses:
+    """What the book as it would be could lose, by each method; filled."""
+
+    def __init__(self, would: WouldBe) -> None:
+        self._would, self._measures = would, would.measures
+
+    @cached_property
+    def simulated(self) -> VarEs:
+        """Monte Carlo VaR and ES over the horizon, filled: exact in the run's scenarios."""
+        return self._with_trade(self._drawn)
+
+    @cached_property
+    def simulated_at_most(self) -> VarEs:
+        """What `simulated` cannot exceed; much cheaper."""
+        return self._drawn.at_most(self._would.quantities, self._would.held)
+
+    @cached_property
+    def historical(self) -> VarEs:
+        """VaR and ES of the past days, scaled to the horizon, filled."""
+        return self._with_trade(self._measures.historical).scaled(self._would.bars)
+
+    @cached_property
+    def historical_at_most(self) -> VarEs:
+        """What `historical` cannot exceed; much cheaper."""
+        bound = self._measures.historical.at_most(self._would.quantities, self._would.held)
+        return bound.scaled(self._would.bars)
+
+    @cached_property
+    def parametric(self) -> VarEs:
+        """Delta-normal VaR and ES over the horizon, filled; each at its own confidence."""
+        deviation = self._measures.covariance.deviation(self._would.factor_exposures)
+        var, es = (normal_var(deviation, level) for level in self._would.levels)
+        return VarEs(var.var, es.es)
+
+    @property
+    def parametric_at_most(self) -> VarEs:
+        """The same: nothing is cheaper."""
+        return self.parametric
+
+    @cached_property
     def alone(self) -> float:
         """VaR over the horizon of the position in the ordered instrument alone: the worst of the methods."""
-        index, size = self.order.instrument, self.position
-        past = self.measures.historical.at(self._held, alone=True).position(index, size).scaled(self._bars)
-        drawn = self._drawn.at(self._held, alone=True).position(index, size)
-        factor = int(self.measures.contracts["factor"][index])
-        variance = float(self.measures.history.covariance[factor, factor])
-        deviation = abs(size * float(self.measures.deltas[index])) * sqrt(variance)
-        return max(past.var, drawn.var, normal_var(deviation, self._levels[0]).var)
+        index, size, held = self._would.order.instrument, self._would.position, self._would.held
+        past = self._measures.historical.at(held, alone=True).position(index, size)
+        drawn = self._drawn.at(held, alone=True).position(index, size)
+        factor = int(self._measures.contracts["factor"][index])
+        variance = float(self._measures.history.covariance[factor, factor])
+        deviation = abs(size * float(self._measures.deltas[index])) * sqrt(variance)
+        return max(
+            past.scaled(self._would.bars).var, drawn.var, normal_var(deviation, self._would.levels[0]).var
+        )
 
     @cached_property
     def stress(self) -> tuple[str, float]:
         """The worst scenario and the loss in it, filled."""
-        losses = self.measures.stress.book_losses(self.measures.unit_stress, self.quantities)
+        losses = self._measures.stress.book_losses(self._measures.unit_stress, self._would.quantities)
         worst = int(np.argmax(losses))
-        return self.measures.stress.scenarios[worst].name, float(losses[worst])
-
-    @cached_property
-    def _held(self) -> Vector:
-        return self.book.positions()
+        return self._measures.stress.scenarios[worst].name, float(losses[worst])
 
     @property
     def _drawn(self) -> MovingBook:
-        assert self.book.simulated is not None, "a limit asked for simulated scenarios that are not there"
-        return self.book.simulated
+        scenarios = self._would.book.simulated
+        assert scenarios is not None, "a limit asked for simulated scenarios that are not there"
+        return scenarios
 
     def _with_trade(self, scenarios: MovingBook) -> VarEs:
-        present = scenarios.at(self.expected, alone=not self._approved_fill)
-        return present.with_trade(self.order.instrument, self.trade)
+        present = scenarios.at(self._would.expected, alone=not self._would.approved_fill)
+        return present.with_trade(self._would.order.instrument, self._would.trade)

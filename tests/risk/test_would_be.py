@@ -128,7 +128,7 @@ def test_simulated_figures_are_those_of_a_full_sort_of_the_book_all_filled(
 
     expected = sorted_figures(columns, asked.quantities.tolist())
 
-    assert (asked.simulated.var, asked.simulated.es) == pytest.approx(expected, rel=1e-12)
+    assert (asked.losses.simulated.var, asked.losses.simulated.es) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_sequence_of_orders_is_measured_as_if_each_book_were_new():
@@ -139,14 +139,14 @@ def test_a_sequence_of_orders_is_measured_as_if_each_book_were_new():
         side = BUY if dice.random() < 0.5 else SELL
         asked = would(made, instrument, side, quantity)
         expected = sorted_figures(columns, asked.quantities.tolist())
-        assert (asked.simulated.var, asked.simulated.es) == pytest.approx(expected, rel=1e-9)
+        assert (asked.losses.simulated.var, asked.losses.simulated.es) == pytest.approx(expected, rel=1e-9)
         if dice.random() < 0.6:
             made.approve(100 + seq, asked.order)
 
 
 def test_the_past_is_scaled_to_the_horizon():
     made, _ = book()
-    one, four = (would(made, 0, BUY, 20, bars=bars).historical for bars in (1, 4))
+    one, four = (would(made, 0, BUY, 20, bars=bars).losses.historical for bars in (1, 4))
 
     assert four.var == pytest.approx(2 * one.var)
     assert four.es == pytest.approx(2 * one.es)
@@ -160,8 +160,8 @@ def test_the_parametric_figures_count_an_option_with_its_underlying():
 
     assert asked.factor_exposures.tolist() == pytest.approx([6000.0, -4000.0 + put, 0.0, 0.0])
     covariance = made.measures.history.covariance
-    assert asked.parametric.var == parametric_var(covariance, asked.factor_exposures, 0.99).var
-    assert asked.parametric.es == parametric_var(covariance, asked.factor_exposures, 0.975).es
+    assert asked.losses.parametric.var == parametric_var(covariance, asked.factor_exposures, 0.99).var
+    assert asked.losses.parametric.es == parametric_var(covariance, asked.factor_exposures, 0.975).es
 
 
 @pytest.mark.parametrize(("instrument", "side"), [(0, BUY), (1, SELL), (3, BUY), (3, SELL)])
@@ -178,7 +178,7 @@ def test_a_position_alone_is_as_bad_as_its_worst_method(instrument: int, side: S
 
     drawn, _ = sorted_figures(columns, units.tolist())
 
-    assert asked.alone == pytest.approx(max(drawn, past, normal), rel=1e-9)
+    assert asked.losses.alone == pytest.approx(max(drawn, past, normal), rel=1e-9)
 
 
 def test_the_cheap_bounds_are_never_below_the_exact_figures():
@@ -201,7 +201,7 @@ def test_the_cheap_bounds_are_never_below_the_exact_figures():
 
 def test_the_worst_stress_is_that_of_the_book_all_filled():
     made, _ = book()
-    long, short = would(made, 2, BUY, 500).stress, would(made, 2, SELL, 500).stress
+    long, short = would(made, 2, BUY, 500).losses.stress, would(made, 2, SELL, 500).losses.stress
     assert made.measures is not None
     losses = made.measures.unit_stress @ np.array([100.0, -40.0, 500.0, 2.0])
 
