@@ -192,7 +192,7 @@ def test_the_cheap_bounds_are_never_below_the_exact_figures():
             order = Proposed(instrument, side, D(quantity), D(100))
             asked = WouldBe(made, order, 0.99, 0.975, 4, approved_fill=fills)
             for method in ("simulated", "historical", "parametric"):
-                exact, bound = getattr(asked, method), getattr(asked, f"{method}_at_most")
+                exact, bound = getattr(asked.losses, method), getattr(asked.losses, f"{method}_at_most")
                 assert exact.var <= bound.var
                 assert exact.es <= bound.es
         if dice.random() < 0.6:
