@@ -8,9 +8,6 @@ from datetime import date
 from decimal import Decimal
 from typing import assert_never
 
-from msgspec.structs import replace
-
-from firm.domain.instrument import Instrument
 from firm.domain.position import ZERO
 from firm.domain.session import NS_PER_MS
 from firm.exchange import (
@@ -55,12 +52,13 @@ from firm.gateway_sim.consolidated import consolidated
 from firm.gateway_sim.contracts import Contracts
 from firm.gateway_sim.expiries import Expiries
 from firm.gateway_sim.history import Memory
+from firm.gateway_sim.intake import Intake
 from firm.gateway_sim.ledger import Ledger
 from firm.gateway_sim.options import Chains
 from firm.gateway_sim.order_reports import OrderReports
 from firm.gateway_sim.orders import Execution, Outgoing, PlacedOrder, error
 from firm.gateway_sim.records import DayStart, NewsItem
-from firm.gateway_sim.tickets import MANUAL_CLIENT, Refusal, check_change, manual_order, ticket_of
+from firm.gateway_sim.tickets import MANUAL_CLIENT, Refusal, manual_order, ticket_of
 from firm.gateway_sim.times import local_date
 from firm.tape.tape import Frame, Tape
 
@@ -114,6 +112,7 @@ class Brokerage:
         self._reports = OrderReports(account, money.base)
         self.memory = Memory(tape)
         self.chains = Chains(self.catalogue.instruments, tape)
+        self._intake = Intake(account, self.catalogue, self.chains, self._expiries, self.ledger)
         self.news: list[NewsItem] = []
         self.board = Board(marks)
         self.day_start = self._new_day(local_date(self.at))
@@ -202,7 +201,7 @@ class Brokerage:
         order_id = values["orderId"] or 0
         known = None if twin else self.ledger.named(client_id, order_id)
         try:
-            ticket, instrument = self._understood(client_id, values, known)
+            ticket, instrument = self._intake.understood(client_id, values, known, self.at)
         except Refusal as refusal:
             return [error(client_id, order_id, refusal.code, str(refusal))]
         if values["whatIf"]:
@@ -218,40 +217,6 @@ class Brokerage:
             text = "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored."
             before.append(error(client_id, order_id, 2109, text))
         return before + self._report(self.exchange.submit(ticket, self.at))
-
-    def _understood(
-        self, client_id: int, values: Values, known: PlacedOrder | None
-    ) -> tuple[OrderTicket, Instrument]:
-        """The order that is meant and its contract; raises `Refusal`."""
-        order_id = values["orderId"] or 0
-        if order_id < 1 or values["account"] not in {"", self.account}:
-            what = f"order id {order_id}, account code {values['account']!r}"
-            text = f"{what}; ids are 1 or more, the account is {self.account}"
-            raise Refusal(321, f"Error validating request: {text}")
-        instrument = self.catalogue.find(values)
-        if instrument is None and self.chains.find(values, local_date(self.at)):
-            raise Refusal(201, "Order rejected - reason: not simulated here: the tape has no option quotes")
-        if instrument is None:
-            raise Refusal(200, "No security definition has been found for the request")
-        if self._expiries.over(instrument, self.at):
-            raise Refusal(201, f"Order rejected - reason: the contract expired on {instrument.expiry}")
-        ticket = ticket_of(values, instrument, self._parent(client_id, values), self.catalogue.find, self.at)
-        venue = self.catalogue.route(instrument, values["exchange"])
-        if venue is None:
-            raise Refusal(200, f"No security definition has been found for the request: {values['exchange']}")
-        ticket = replace(ticket, venue=venue)
-        if known is not None and not values["whatIf"]:
-            check_change(ticket, values, known)
-        return ticket, instrument
-
-    def _parent(self, client_id: int, values: Values) -> int:
-        """The permanent id of the parent order; 0 without one."""
-        if not values["parentId"]:
-            return 0
-        parent = self.ledger.named(client_id, values["parentId"])
-        if parent is None or (not parent.live and parent.status != "Filled"):
-            raise Refusal(10006, f"Missing parent order: {values['parentId']}")
-        return parent.perm_id
 
     def _modify(self, known: PlacedOrder, ticket: OrderTicket, values: Values) -> list[Outgoing]:
         working = self.exchange.order(known.perm_id)

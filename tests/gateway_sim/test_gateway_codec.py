@@ -56,8 +56,8 @@ def values_for(draw: Any, rows: tuple[Row, ...], version: int, values: dict[str,
             case When(test=test, rows=group, since=since):
                 if version >= since and test(values):
                     values_for(draw, group, version, values)
-            case Rest(name=name):
-                values[name] = draw(st.lists(TEXTS, max_size=3))
+            case Rest(name=name, most=most):
+                values[name] = draw(st.lists(TEXTS, max_size=min(most, 3)))
     return values
 
 
