@@ -146,7 +146,7 @@ class FactorLoss(Plain):
 
     def level(self, would: WouldBe) -> float:
         """See Figure."""
-        return max(self._moves(would))
+        return float(self._moves(would).max())
 
     def objection(self, would: WouldBe) -> str | None:
         """See Figure."""
@@ -159,9 +159,9 @@ class FactorLoss(Plain):
             f"{moves[worst] / would.equity:.6f} of equity, limit is {self.limit}"
         )
 
-    def _moves(self, would: WouldBe) -> list[float]:
+    def _moves(self, would: WouldBe) -> Vector:
         products = would.measures.history.loadings * would.factor_exposures[:, None]
-        return [abs(plain_sum(products[:, k].tolist())) for k in range(products.shape[1])]
+        return np.asarray(np.abs(np.add.reduce(products, axis=0)))
 
 
 class _PortfolioLoss(Plain):

@@ -89,8 +89,7 @@ class WouldBe:
     def factor_exposures(self) -> Vector:
         """Exposures float64[n] added up on the instrument that drives them (an option's underlying)."""
         totals = np.zeros(len(self.exposures))
-        for factor, exposure in zip(self.measures.contracts["factor"], self.exposures, strict=True):
-            totals[factor] += exposure
+        np.add.at(totals, self.measures.contracts["factor"], self.exposures)
         return totals
 
     @cached_property
