@@ -20,7 +20,6 @@ ROLE_SHARE = 0.001
 KEEP_IDLE_WORKERS_MS = 24 * 3600 * 1000
 """Workers between two risk runs are kept: a fresh one would compile its kernels first. See deploy/env.sh."""
 
-
 WORKER_NICENESS = 0
 """Ray's own default is 15: whatever else runs on the machine would come before the firm."""
 
@@ -45,11 +44,16 @@ def connect(cluster: Cluster) -> str:
                 log_to_driver=False,
                 logging_level="ERROR",
             )
+        except ray.exceptions.AuthenticationError as error:
+            raise FirmError(
+                f"the cluster at {cluster.address!r} needs its own token, found that it refuses ours. Take "
+                "the one from ~/.ray/auth_token of a node that trades; if it was made anew since the "
+                "cluster was started: firm cluster down, then firm cluster up"
+            ) from error
         except ConnectionError as error:
             raise FirmError(
-                f"a Ray cluster that takes this token was needed at {cluster.address!r}, found "
-                f"none: {error}. Start one with `ray up cluster.yaml`, or leave out --address to run an "
-                "embedded Ray."
+                f"a Ray cluster was needed at {cluster.address!r}, found none: {error}. Start one with "
+                "`firm cluster up`, or leave out --address to run an embedded Ray."
             ) from error
         require_closed(ray.get_runtime_context().gcs_address)
     else:

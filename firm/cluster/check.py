@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 
 from firm.cluster import ssh
 from firm.cluster.file import ClusterFile, require_key
@@ -79,6 +80,12 @@ def _alone(cluster: ClusterFile, host: Host) -> list[str]:
         found.append(f"{host.name} needs {FREE_MB_MIN} MB free under /tmp, found {free_mb}: make room")
     heads = facts["heads"]
     assert isinstance(heads, list)
+    if heads and facts["token"] != sha256(cluster.token.read_bytes().strip()).hexdigest():
+        found.append(
+            f"{host.name} needs the cluster's token, {cluster.token}, found that Ray runs there with "
+            f"{'another' if facts['token'] else 'none'}: copy it here from ~/.ray/auth_token of "
+            f"{cluster.head}, or give all hosts this one with firm cluster down and up"
+        )
     if strangers := [head for head in heads if head.partition(":")[0] != cluster.head]:
         found.append(
             f"{host.name} needs to belong to one head, {cluster.head}, found Ray of "

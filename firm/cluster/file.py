@@ -1,5 +1,7 @@
 """The cluster's file, as far as we read it ourselves: who the hosts are and how they are reached."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ MADE_KEY = "make one for this cluster with: ssh-keygen -t ed25519 -N '' -f {path
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """An on-premises cluster. `key` and `token` are files of this machine."""
+    """An on-premises cluster. `key` and `token` are files of this machine, `python` a command there."""
 
     path: Path
     name: str
@@ -22,6 +24,7 @@ class ClusterFile:
     user: str
     key: Path
     token: Path
+    python: str = "python3"
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -63,6 +66,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
         user=auth["ssh_user"],
         key=Path(auth["ssh_private_key"]).expanduser(),
         token=Path(mounts["/opt/firm/.token"]).expanduser(),
+        python=_python(content.get("setup_commands", ())),
     )
 
 
@@ -79,6 +83,12 @@ def require_key(cluster: ClusterFile) -> None:
             f"the ssh key {cluster.key} needs to be readable by you alone, found mode "
             f"{cluster.key.stat().st_mode & 0o777:04o}: chmod 600 {cluster.key}"
         )
+
+
+def _python(setup_commands: Iterable[str]) -> str:
+    """The interpreter that deploy/setup_node.sh is told to use."""
+    named = [found[1] for line in setup_commands if (found := re.search(r"setup_node\.sh +(\S+)", line))]
+    return named[-1] if named else ClusterFile.python
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def differences(head: Node, node: Node) -> list[str]:
             "and remove /opt/firm/.venv there"
         )
     other = [name for name in DECIDING if head.packages.get(name) != node.packages.get(name)]
-    if other and node.packages:
+    if other and node.packages and head.packages:
         needed = ", ".join(f"{name} {head.packages.get(name, 'none')}" for name in other)
         has = ", ".join(f"{name} {node.packages.get(name, 'none')}" for name in other)
         found.append(

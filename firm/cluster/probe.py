@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 PACKAGES = ("ray", "numba", "llvmlite", "numpy", "scipy", "msgspec", "firm")
@@ -50,16 +51,27 @@ def packages() -> "dict[str, str]":
 
 
 def fingerprint() -> "str | None":
-    """The numeric fingerprint, of the code in HOME; nothing if that is not installed."""
+    """The fingerprint of numpy's results, by the code in HOME; nothing if that is not installed.
+
+    The kernels' own would take seconds to compile; a firm asks every risk worker for it when it starts.
+    """
     if sys.executable != PACKAGES_PYTHON or not Path(HOME, "firm").is_dir():
         return None
-    ask = "from firm.risk_kernels.fingerprint import numeric_fingerprint as f; print(f())"
+    ask = "from firm.risk_kernels.fingerprint import array_fingerprint as f; print(f())"
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", ask], capture_output=True, text=True, cwd=HOME, check=False
     )
     return (
         done.stdout.strip() if done.returncode == 0 else "cannot be computed: " + done.stderr.strip()[-300:]
     )
+
+
+def token() -> "str | None":
+    """A hash of the token that Ray's processes here were started with; nothing if there is none."""
+    try:
+        return sha256(Path("~/.ray/auth_token").expanduser().read_bytes().strip()).hexdigest()
+    except OSError:
+        return None
 
 
 def writable(path: str) -> bool:
@@ -79,6 +91,7 @@ def facts() -> "dict[str, object]":
         "packages": packages(),
         "fingerprint": fingerprint(),
         "heads": heads(),
+        "token": token(),
         "rsync": shutil.which("rsync") is not None,
         "writable": writable(HOME),
         "trading": any(line[0].startswith("ray::Supervisor") for line in _command_lines()),

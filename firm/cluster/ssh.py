@@ -75,8 +75,8 @@ def lines(cluster: ClusterFile, host: str, command: str) -> Iterator[str]:
 def ask(cluster: ClusterFile, host: str) -> tuple[Clock, dict[str, object]]:
     """The host's clock less ours, and its facts, as `firm.cluster.probe` tells them."""
     probe = shlex.quote((Path(__file__).parent / "probe.py").read_text(encoding="utf-8"))
-    python = "/opt/firm/.venv/bin/python"
-    command = f"p={python}; [ -x $p ] || p=python3; exec $p -u -c {probe}"
+    installed, other = "/opt/firm/.venv/bin/python", shlex.quote(cluster.python)
+    command = f"p={installed}; [ -x $p ] || p={other}; exec $p -u -c {probe}"
     with subprocess.Popen(  # noqa: S603 - the words come from the cluster's file
         _ssh(cluster, host, command),
         stdin=subprocess.PIPE,
@@ -106,8 +106,8 @@ def _unreachable(cluster: ClusterFile, host: str, said: str) -> HostUnreachable:
     said = said.strip().replace("\r\n", "; ")
     if "Permission denied" in said:
         remedy = f"put {cluster.key}.pub into ~/.ssh/authorized_keys of {cluster.user} there"
-    elif "not found" in said and "python3" in said:
-        remedy = "install Python 3.11 to 3.13 there"
+    elif "not found" in said and cluster.python in said:
+        remedy = f"install Python 3.11 to 3.13 there, or name another one in setup_commands of {cluster.path}"
     elif "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         remedy = f"if the host was set up anew: ssh-keygen -R {host}"
     else:

@@ -2,7 +2,7 @@
 
 with Hosts(3) as hosts:
     cluster = Cluster(hosts)
-    cluster.up()                                          # `firm cluster up`; `ray_up()` is `ray up` alone
+    cluster.up()                                      # `firm cluster up`; `ray_up()` is `ray up` alone
     firm = cluster.launch("--days", "3", "--run-dir", "runs/a")
     firm.wait(); cluster.at_head("firm verify runs/a"); cluster.down()
 """
@@ -57,16 +57,16 @@ class Cluster:
             for seconds, text in re.findall(r"^ *(\d+\.\d) s  (.*)$", said, re.MULTILINE)
         ]
 
-    def ray_up(self) -> float:
-        """`ray up`, then wait until every host has joined; the seconds it took."""
+    def ray_up(self) -> list[tuple[float, str]]:
+        """`ray up` alone, then wait until every host has joined; its stages as of `up`."""
         began = time.monotonic()
-        self.operator("(test -e ~/.ray/auth_token || ray get-auth-token --generate >/dev/null)")
+        self.operator("test -e ~/.ray/auth_token || ray get-auth-token --generate >/dev/null")
+        stages = [(time.monotonic() - began, "the token is made")]
         self.operator("ray up --yes --no-config-cache cluster.yaml")
-        deadline = began + STARTS_WITHIN_S
-        while self.nodes() < len(self.hosts):
-            assert time.monotonic() < deadline, self.at_head(f"tail -n 50 {MONITOR}")
-            time.sleep(0.5)
-        return time.monotonic() - began
+        stages.append((time.monotonic() - began, "`ray up` has ended, the head runs"))
+        while (alive := self.nodes()) < len(self.hosts):
+            assert time.monotonic() < began + STARTS_WITHIN_S, self.at_head(f"tail -n 50 {MONITOR}")
+        return [*stages, (time.monotonic() - began, f"{alive} hosts are one cluster")]
 
     def nodes(self) -> int:
         """The hosts that Ray counts as alive."""

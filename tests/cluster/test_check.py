@@ -1,5 +1,6 @@
 """What is wrong with the hosts of a cluster is said, all of it and with what to do; what is right is not."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from firm.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"ray": "2.60.0", "numba": "0.61.0", "numpy": "2.4.0"}
 SECOND = 1_000_000_000
+TOKEN = b"5" * 64
 
 
 def node(name: str, python: str = "3.11.7", fingerprint: str | None = "a" * 64, **packages: str) -> Node:
@@ -26,6 +28,7 @@ def host(name: str, **facts: object) -> Host:
         "writable": True,
         "free_mb": 50_000,
         "heads": [],
+        "token": sha256(TOKEN).hexdigest(),
         "trading": False,
     }
     return Host(name, node(name), sound | facts, None)
@@ -35,6 +38,7 @@ def cluster(tmp_path: Path) -> ClusterFile:
     key, token = tmp_path / "key", tmp_path / "token"
     for file in (key, token):
         file.touch(mode=0o600)
+    token.write_bytes(TOKEN + b"\n")
     return ClusterFile(tmp_path / "cluster.yaml", "firm", "h", ("w1", "w2"), "root", key, token)
 
 
@@ -80,6 +84,12 @@ def test_a_slow_way_there_is_not_taken_for_a_wrong_clock():
     assert clock.surely_s == 0.0
 
 
+def test_a_head_that_is_not_installed_yet_makes_no_worker_wrong():
+    bare = Node("h", "3.11.7", {}, None, Clock(0.0, 0.0))
+
+    assert differences(bare, node("w")) == []
+
+
 def test_sound_hosts_have_no_problems(tmp_path: Path):
     assert problems(cluster(tmp_path), [host("h", heads=["h:6379"]), host("w1", heads=["h:6379"])]) == []
 
@@ -92,6 +102,8 @@ def test_sound_hosts_have_no_problems(tmp_path: Path):
         ({"writable": False}, "install -d -o root /opt/firm"),
         ({"free_mb": 300}, "w1 needs 5000 MB free under /tmp, found 300"),
         ({"heads": ["x:6379"]}, "w1 needs to belong to one head, h, found Ray of x:6379"),
+        ({"heads": ["h:6379"], "token": "0" * 64}, "found that Ray runs there with another: copy it"),
+        ({"heads": ["h:6379"], "token": None}, "found that Ray runs there with none: copy it"),
     ],
 )
 def test_each_thing_wrong_with_a_host_is_said(tmp_path: Path, facts: dict[str, object], said: str):
@@ -119,6 +131,15 @@ def test_the_shipped_file_is_read():
 
     assert read.hosts == ("10.77.0.10", "10.77.0.11", "10.77.0.12")
     assert read.token.name == "auth_token"
+    assert read.python == "python3"
+
+
+def test_the_python_named_for_the_packages_is_the_one_that_is_asked(tmp_path: Path):
+    text = (ROOT / "cluster.yaml").read_text()
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text.replace("setup_node.sh python3", "setup_node.sh /usr/bin/python3.12"))
+
+    assert read_cluster_file(file).python == "/usr/bin/python3.12"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ import json
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
+from kuberay_schema import RAY_CLUSTER
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy").glob("*.sh"))
 ON_PREMISES, AWS = ROOT / "cluster.yaml", ROOT / "deploy" / "aws.yaml"
-ENV = ROOT / "deploy" / "env.sh"
+KUBERAY, ENV = ROOT / "deploy" / "kuberay.yaml", ROOT / "deploy" / "env.sh"
 
 
 def content(path=ON_PREMISES):
@@ -58,8 +60,47 @@ def test_on_aws_nobody_gets_in_before_the_address_is_edited():
     assert rule["IpRanges"] == [{"CidrIp": "203.0.113.1/32"}]  # RFC 5737: an address for documentation
 
 
+def kubernetes():
+    return list(yaml.safe_load_all(KUBERAY.read_text()))
+
+
+def test_on_kubernetes_the_cluster_is_what_the_operator_accepts():
+    cluster, *_ = kubernetes()
+
+    jsonschema.validate(cluster, RAY_CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda spec: spec.update(autoscaling=True), "'autoscaling' was unexpected"),
+        (lambda spec: spec["headGroupSpec"]["rayStartParams"].update({"num-cpus": 0}), "0 is not of type"),
+        (lambda spec: spec["workerGroupSpecs"][1].pop("groupName"), "'groupName' is a required property"),
+        (lambda spec: spec["authOptions"].update(mode="password"), "'password' is not one of"),
+        (lambda spec: spec["headGroupSpec"]["template"]["spec"].update(containers=[]), "non-empty"),
+    ],
+)
+def test_on_kubernetes_what_the_operator_would_refuse_is_found(spoil, said):
+    cluster, *_ = kubernetes()
+    spoil(cluster["spec"])
+
+    with pytest.raises(jsonschema.ValidationError, match=said):
+        jsonschema.validate(cluster, RAY_CLUSTER)
+
+
+def test_on_kubernetes_risk_pods_scale_and_only_the_core_has_the_log():
+    cluster, volume, _ = kubernetes()
+    spec = cluster["spec"]
+    signals, risk = spec["workerGroupSpecs"]
+
+    assert spec["enableInTreeAutoscaling"]
+    assert risk["minReplicas"] <= risk["replicas"] < risk["maxReplicas"]
+    assert volume["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    assert all("volumes" not in group["template"]["spec"] for group in (signals, risk))
+
+
 def test_on_kubernetes_the_pods_have_the_environment_roles_and_version_of_the_hosts():
-    cluster, volume, policy = yaml.safe_load_all((ROOT / "deploy" / "kuberay.yaml").read_text())
+    cluster, volume, policy = kubernetes()
     spec = cluster["spec"]
     groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
     pinned = (ROOT / "constraints.txt").read_text().splitlines()
