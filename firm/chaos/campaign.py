@@ -15,7 +15,7 @@ from firm.chaos.running import POLL_S
 from firm.errors import ConfigError, FirmError
 
 RECOVER_WITHIN_S: Final = 600.0
-NOTICED_WITHIN_S: Final = 15.0
+NOTICED_WITHIN_S: Final = 20.0
 """A firm that has decided again is watched so long for a sign that it knows what happened."""
 NOTED: Final = ("lost", "started")
 
@@ -98,6 +98,7 @@ def _meet(day: Day, injection: Injection, fault: Fault) -> dict[str, Any]:
     watch = Watch(day, seq)
     struck = fault.strike(day, injection.pick)
     watch.follow(struck)
+    struck.afterwards()
     return {
         "number": injection.number,
         "fault": injection.fault,

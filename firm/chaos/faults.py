@@ -22,21 +22,24 @@ from firm.ops.wishes import request_kill, request_rearm
 FREEZE_S: Final = 5.0
 STRIKE_WITHIN_S: Final = 120.0
 RISK_TASK: Final = "ray::_measure"
+WORKER_DIED: Final = "exit_type = SYSTEM_ERROR"
 
 
 @dataclass(frozen=True)
 class Struck:
     """A fault that has been done.
 
-    `noticed`: a sign of this fault beside those all faults share (the firm has noted a loss, has put a new
-    process in place, or has ended). `mend`: undoes it, called once it is noticed or `holds_s` have passed;
-    None if the firm must heal by itself. `complaints`: what it did that it should not have, asked at the end.
+    `noticed`: a sign of this fault beside those all faults share (the firm has noted a loss, a new bus has
+    begun, or the launcher has ended). `mend`: undoes it, called once it is noticed or `holds_s` have passed;
+    None if the firm must go on in spite of it. `complaints`: what it did that it should not have, asked at
+    the end. `afterwards`: makes all as it was before, once the firm has gone on.
     """
 
     noticed: Callable[[], bool]
     mend: Callable[[], None] | None = None
     holds_s: float = 0.0
     complaints: Callable[[], tuple[str, ...]] = tuple
+    afterwards: Callable[[], object] = bool
 
 
 Strike: TypeAlias = Callable[[Day, float], Struck]
@@ -58,14 +61,23 @@ def _chosen(day: Day, pick: float, words: tuple[str, ...]) -> int:
     return found[int(pick * len(found))]
 
 
-def _replaced(day: Day, words: tuple[str, ...]) -> Callable[[], bool]:
-    before = set(day.firm.called(*words))
-    return lambda: bool(set(day.firm.called(*words)) - before)
+def one_more(log: Path, words: str) -> Callable[[], bool]:
+    """Whether `words` are in a log of Ray's more often than now."""
+    before = log.read_text(errors="replace").count(words)
+    return lambda: log.read_text(errors="replace").count(words) > before
+
+
+def _counted_dead(day: Day) -> Callable[[], bool]:
+    """Whether Ray has found another of the firm's workers dead."""
+    control = _chosen(day, 0.0, ("gcs_server",))
+    options = Path(f"/proc/{control}/cmdline").read_text().split("\0")
+    folder = next(option.partition("=")[2] for option in options if option.startswith("--log_dir="))
+    return one_more(Path(folder) / "gcs_server.out", WORKER_DIED)
 
 
 def _kill(*words: str) -> Strike:
     def strike(day: Day, pick: float) -> Struck:
-        noticed = _replaced(day, words)
+        noticed = _counted_dead(day)
         os.kill(_chosen(day, pick, words), signal.SIGKILL)
         return Struck(noticed)
 
@@ -75,7 +87,7 @@ def _kill(*words: str) -> Strike:
 def _kill_agent(name: str) -> Strike:
     def strike(day: Day, pick: float) -> Struck:
         del pick
-        noticed = _replaced(day, ("ray::Host",))
+        noticed = _counted_dead(day)
         os.kill(day.seat(name), signal.SIGKILL)
         return Struck(noticed)
 
@@ -85,14 +97,13 @@ def _kill_agent(name: str) -> Strike:
 def _kill_risk_worker(day: Day, pick: float) -> Struck:
     """In mid-task: waits until one measures."""
     del pick
-    words = (RISK_TASK, "ray::IDLE")
-    workers = day.firm.called(*words)
+    workers = day.firm.called(RISK_TASK, "ray::IDLE")
+    noticed = _counted_dead(day)
     deadline = time.monotonic() + STRIKE_WITHIN_S
     while True:
         for pid in workers:
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(RISK_TASK.encode()):
-                    noticed = _replaced(day, words)
                     os.kill(pid, signal.SIGKILL)
                     return Struck(noticed)
         if time.monotonic() > deadline:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-INJECTIONS_A_DAY: Final = 40
+INJECTIONS_A_DAY: Final = 20
 """More faults than this in one run would make its log long to replay, and a failure long to look for."""
 ENTRIES_BETWEEN: Final = (50, 800)
 """So many entries the firm may commit after it has recovered, before the next fault: up to two decisions."""

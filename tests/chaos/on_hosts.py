@@ -5,6 +5,7 @@ As a script: `python tests/chaos/on_hosts.py --seed 1 --repeats 3 --results FILE
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -18,14 +19,14 @@ from running import CORE, Cluster
 
 from firm.chaos.campaign import live
 from firm.chaos.day import OPTIONS, Day
-from firm.chaos.faults import Fault, Struck
+from firm.chaos.faults import WORKER_DIED, Fault, Strike, Struck, one_more
 from firm.chaos.plan import plan
 from firm.chaos.results import Results, markdown
-from firm.chaos.running import ON_FREE_PORTS, RunningFirm, living
+from firm.chaos.running import ON_FREE_PORTS, RunningFirm, living, until
 
 INSIDE = Path("opt/firm/runs/chaos")
-CUT_S, SLOW_S, SLOW_MS = 30.0, 10.0, 50.0
-GCS_LOG = Path("tmp/ray/session_latest/logs/gcs_server.out")
+SLOW_MS = 50.0
+BACK_WITHIN_S = 400.0
 NODE_GONE = "Removing node"
 
 
@@ -49,9 +50,11 @@ class FirmOnHosts(RunningFirm):
 
     def ask(self, path: str) -> int:
         """See RunningFirm; the endpoints are on the head's loopback."""
-        port = f'$(python -c \'import json; print(json.load(open("/{INSIDE}/ops.json"))["port"])\')'
-        url = f"http://127.0.0.1:{port}{path}"
-        said = self._cluster.at_head(f"curl -s -o /dev/null -w '%{{http_code}}' {url}", check=False).stdout
+        if not (self.run_dir / "ops.json").exists():
+            return 0
+        where = json.loads((self.run_dir / "ops.json").read_text())
+        url = f"http://{where['host']}:{where['port']}{path}"
+        said = self._cluster.head.run(f"curl -s -o /dev/null -w '%{{http_code}}' {url}", check=False).stdout
         return int(said) if said.isdecimal() else 0
 
     def end_everything(self) -> None:
@@ -68,13 +71,33 @@ class DayOnHosts(Day):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster.head.disk / INSIDE.parent)
         self.cluster = cluster
+        self.head_is_down = False
 
     @property
     def run_dir(self) -> Path:
         return self.cluster.head.disk / INSIDE
 
     def launched(self) -> RunningFirm:
+        if self.head_is_down:
+            self.cluster.head.boot()
+            self.cluster.up()
+            self.head_is_down = False
         return FirmOnHosts(self.cluster, self.run_dir, OPTIONS)
+
+    @property
+    def gcs_log(self) -> Path:
+        """What Ray's control service says; the link to it is meant within the head."""
+        ray = self.cluster.head.disk / "tmp/ray"
+        return ray / (ray / "session_latest").readlink().name / "logs/gcs_server.out"
+
+    def compute(self, pick: float) -> Host:
+        """One of the compute nodes."""
+        hosts = list(self.cluster.hosts)[1:]
+        return hosts[int(pick * len(hosts))]
+
+    def await_every_node(self) -> None:
+        """Wait until all hosts are nodes of the cluster again."""
+        until(lambda: self.cluster.nodes() == len(self.cluster.hosts), "every node is back", BACK_WITHIN_S)
 
     def end(self) -> None:
         if self._firm is not None:
@@ -92,62 +115,77 @@ def on(host: Host) -> list[tuple[int, str]]:
     return found
 
 
-def node_lost(day: Day) -> Callable[[], bool]:
-    """Whether Ray has declared a node dead since now."""
-    log = day.cluster.head.disk / GCS_LOG  # type: ignore[attr-defined]
-    before = log.read_text(errors="replace").count(NODE_GONE)
-    return lambda: log.read_text(errors="replace").count(NODE_GONE) > before
+def on_a_node(deed: Callable[[DayOnHosts, Host], Callable[[], object]]) -> Strike:
+    """A fault of one compute node; `deed` does it and returns what ends it when the firm has gone on."""
 
-
-def compute(day: Day, pick: float) -> Host:
-    hosts = list(day.cluster.hosts)[1:]  # type: ignore[attr-defined]
-    return hosts[int(pick * len(hosts))]
-
-
-def kill_on_node(word: str, *, gone: bool) -> Callable[[Day, float], Struck]:
     def strike(day: Day, pick: float) -> Struck:
-        host, noticed = compute(day, pick), node_lost(day)
-        before = {pid for pid, title in on(host) if word in title}
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        return Struck(
-            noticed if gone else lambda: bool({p for p, title in on(host) if word in title} - before)
-        )
+        assert isinstance(day, DayOnHosts), "node faults need a day on hosts"
+        noticed = one_more(day.gcs_log, NODE_GONE)
+        end = deed(day, day.compute(pick))
+
+        def afterwards() -> None:
+            end()
+            day.await_every_node()
+
+        return Struck(noticed, afterwards=afterwards)
 
     return strike
 
 
-def power(day: Day, pick: float) -> Struck:
-    host, noticed = compute(day, pick), node_lost(day)
+def power(_day: DayOnHosts, host: Host) -> Callable[[], object]:
     host.kill()
-    return Struck(noticed, host.boot, CUT_S)
+    return host.boot
 
 
-def cut(day: Day, pick: float) -> Struck:
-    host, noticed = compute(day, pick), node_lost(day)
-    host.cut()
-    return Struck(noticed, host.heal, CUT_S)
+def raylet(_day: DayOnHosts, host: Host) -> Callable[[], object]:
+    for pid, title in on(host):
+        if "raylet/raylet" in title:
+            os.kill(pid, signal.SIGKILL)
+    return bool
 
 
-def cut_one_way(day: Day, pick: float) -> Struck:
-    host, noticed = compute(day, pick), node_lost(day)
-    host.cut_one_way(day.cluster.head)  # type: ignore[attr-defined]
-    return Struck(noticed, host.heal, CUT_S)
+def cut(day: DayOnHosts, host: Host) -> Callable[[], object]:
+    host.cut(day.cluster.head)
+    return host.heal
 
 
-def slow(day: Day, pick: float) -> Struck:
-    host, noticed = compute(day, pick), node_lost(day)
+def cut_one_way(day: DayOnHosts, host: Host) -> Callable[[], object]:
+    host.cut_one_way(day.cluster.head)
+    return host.heal
+
+
+def slow(_day: DayOnHosts, host: Host) -> Callable[[], object]:
     host.delay(SLOW_MS, jitter_ms=SLOW_MS / 5, loss=0.01)
-    return Struck(noticed, host.heal, SLOW_S)
+    return host.heal
+
+
+def workers(day: Day, pick: float) -> Struck:
+    """All at once; the node itself stays."""
+    assert isinstance(day, DayOnHosts), "node faults need a day on hosts"
+    noticed = one_more(day.gcs_log, WORKER_DIED)
+    for pid, title in on(day.compute(pick)):
+        if "ray::" in title:
+            os.kill(pid, signal.SIGKILL)
+    return Struck(noticed)
+
+
+def head(day: Day, pick: float) -> Struck:
+    """It is switched on again at once, the cluster brought up and the firm launched: as an operator would."""
+    del pick
+    assert isinstance(day, DayOnHosts), "node faults need a day on hosts"
+    day.cluster.head.kill()
+    day.head_is_down = True
+    return Struck(lambda: not day.firm.alive, afterwards=day.await_every_node)
 
 
 FAULTS = {
-    "node_power": Fault("a compute node loses power", power),
-    "node_raylet": Fault("SIGKILL of a compute node's raylet", kill_on_node("raylet/raylet", gone=True)),
-    "node_workers": Fault("SIGKILL of all Ray workers of a node", kill_on_node("ray::", gone=False)),
-    "net_cut": Fault("a compute node's network is cut", cut),
-    "net_one_way": Fault("what a compute node says does not reach the head", cut_one_way),
-    "net_slow": Fault(f"a node's network: {SLOW_MS:g} ms each way, 1 % lost, {SLOW_S:g} s", slow),
+    "head_power": Fault("the head loses power; Ray and the firm start anew on its disk", head),
+    "node_power": Fault("a compute node loses power", on_a_node(power)),
+    "node_raylet": Fault("SIGKILL of a compute node's raylet", on_a_node(raylet)),
+    "node_workers": Fault("SIGKILL of all of a compute node's Ray workers", workers),
+    "net_cut": Fault("the network between a compute node and the head is cut", on_a_node(cut)),
+    "net_one_way": Fault("what a compute node says does not reach the head", on_a_node(cut_one_way)),
+    "net_slow": Fault(f"a compute node's network: {SLOW_MS:g} ms each way, 1 % lost", on_a_node(slow)),
 }
 
 
