@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,12 +141,12 @@ def _said_since(day: Day, seq: int, *kinds: int) -> Callable[[], bool]:
 
 
 def _kill_gateway(day: Day, pick: float) -> Struck:
-    """Its service manager starts it again at once, on its journal."""
+    """Its service manager starts it again at once, on its journal; that takes as long as it takes."""
     del pick
     noticed = _said_since(day, day.newest()[0], BrokerDisconnected.KIND, GateChanged.KIND)
-    words = day.kill_gateway()
-    day.start_gateway_again(words)
-    return Struck(noticed)
+    manager = threading.Thread(target=day.start_gateway_again, args=(day.kill_gateway(),))
+    manager.start()
+    return Struck(noticed, afterwards=manager.join)
 
 
 def _cut(how: str) -> Strike:
