@@ -3,7 +3,9 @@
 # --trading says so. The installation, the runs and their keys stay.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-if [ "${1:-}" != --trading ] && pgrep -f '^ray::Supervisor' >/dev/null; then
+# A supervisor alone tells how a firm ended, until somebody looks.
+if [ "${1:-}" != --trading ] && pgrep -f '^ray::Supervisor' >/dev/null &&
+    pgrep -f '^ray::(EventBus|Broker|Host)' >/dev/null; then
     echo "firm: a firm is trading on $(hostname); end it first, there: firm stop --reason '...'" >&2
     exit 3
 fi

@@ -51,6 +51,14 @@ class Witness:
         return platform.python_version(), packages(), array_fingerprint()
 
 
+def require_core() -> None:
+    """See that this node is the core, which has the log; FirmError says which one is."""
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    here = _of(alive, ray.get_runtime_context().get_node_id())
+    if wrong := core_problem([_name(node) for node in alive if GATEWAY in node["Resources"]], _name(here)):
+        raise FirmError(wrong)
+
+
 def require_one_firm() -> int:
     """See that the nodes can be one firm, with this one as its core; how many they are.
 
@@ -73,24 +81,33 @@ def role_problems(offered: Mapping[str, Mapping[str, float]], here: str) -> list
     having = {role: [name for name, resources in offered.items() if role in resources] for role in ROLES}
     if not any(having.values()):
         return []
-    cores, found = having[GATEWAY], []
-    if len(cores) > 1:
-        found.append(
-            f"one node with the role gateway is needed, found {len(cores)}: {', '.join(cores)}. Two would "
-            "both trade; correct /etc/firm-roles there and bring the cluster up again"
-        )
-    elif cores != [here]:
-        found.append(
-            f"the firm is launched on the node with the role gateway ({', '.join(cores) or 'nowhere'}), "
-            f"found this one, {here}: log in there, and start it in /opt/firm"
-        )
+    found = [
+        core_problem(having[GATEWAY], here)
+        if having[GATEWAY]
+        else f"one node with the role gateway is needed, found none: write it into /etc/firm-roles of {here}"
+    ]
     found += [
         f"a node with the role {role} is needed, found none among {', '.join(offered)}: `firm cluster check` "
         "says which host is missing and why; on a single machine give head.sh all three roles"
         for role in ROLES
         if role != GATEWAY and not having[role]
     ]
-    return found
+    return [what for what in found if what is not None]
+
+
+def core_problem(cores: Sequence[str], here: str) -> str | None:
+    """What is wrong with the nodes that have the role gateway; nothing if there is none."""
+    if len(cores) > 1:
+        return (
+            f"one node with the role gateway is needed, found {len(cores)}: {', '.join(cores)}. Two would "
+            "both trade; correct /etc/firm-roles there and bring the cluster up again"
+        )
+    if cores and here not in cores:
+        return (
+            f"the firm is launched on the node with the role gateway ({cores[0]}), found this one, {here}: "
+            "log in there, and start it in /opt/firm"
+        )
+    return None
 
 
 def _ask(nodes: Sequence[Mapping[str, Any]]) -> list[Node]:

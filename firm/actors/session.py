@@ -13,7 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from firm.actors import cluster
-from firm.actors.nodes import require_one_firm
+from firm.actors.nodes import require_core, require_one_firm
 from firm.actors.plan import RunPlan
 from firm.actors.preflight import open_run_dir, require_free_port, require_same_run
 from firm.actors.preparation import prepare_gateway, prepare_plan, prepare_settings
@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if settings.cluster.address is not None:
                 _connect(settings, view)
+                require_core()
                 if (running := _already_running()) is not None:
                     plan = ray.get(running.plan.remote())
                     view.stage(f"the firm is trading already, in {plan.run_dir}: watching it")

@@ -74,6 +74,15 @@ def token() -> "str | None":
         return None
 
 
+def trading() -> bool:
+    """Whether a firm trades here: a supervisor and an agent live. A supervisor alone tells how one ended."""
+    titles = [line[0] for line in _command_lines()]
+    agents = ("ray::EventBus", "ray::Broker", "ray::Host")
+    return any(title.startswith("ray::Supervisor") for title in titles) and any(
+        title.startswith(agents) for title in titles
+    )
+
+
 def writable(path: str) -> bool:
     """Whether we may make this directory, or write in it."""
     there = Path(path)
@@ -94,7 +103,7 @@ def facts() -> "dict[str, object]":
         "token": token(),
         "rsync": shutil.which("rsync") is not None,
         "writable": writable(HOME),
-        "trading": any(line[0].startswith("ray::Supervisor") for line in _command_lines()),
+        "trading": trading(),
         "free_mb": shutil.disk_usage("/tmp").free // 1_000_000,  # noqa: S108 - where Ray writes
     }
 

@@ -79,6 +79,8 @@ class Host:
         """Its file system as seen from this machine (not /usr, /proc, /dev, /run and the packages)."""
         self._hosts = hosts
         self._link = f"{hosts.bridge}n{number}"
+        self._card = "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+        """The network card's own address: after a boot the others still know it."""
         self._shell: subprocess.Popen[str] | None = None
         self._wire: subprocess.Popen[bytes] | None = None
 
@@ -216,7 +218,8 @@ class Host:
         self._until(
             lambda: Path(f"/proc/{self.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
         )
-        _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.pid)
+        peer = ("name", "eth0", "address", self._card, "netns", self.pid)
+        _do("ip", "link", "add", self._link, "type", "veth", "peer", *peer)
         _do("ip", "link", "set", self._link, "master", hosts.bridge, "up")
         assert self._shell.stdin is not None
         self._shell.stdin.write("the network is there\n")

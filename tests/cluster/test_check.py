@@ -174,7 +174,7 @@ def test_roles_are_sound_with_one_core_here_and_each_role_somewhere():
             "one node with the role gateway is needed, found 2: a, b",
         ),
         ({"a": {"signals": 1, "risk": 1}, "b": {"gateway": 1}}, "role gateway (b), found this one, a"),
-        ({"a": {"signals": 1, "risk": 1}}, "role gateway (nowhere), found this one, a"),
+        ({"a": {"signals": 1, "risk": 1}}, "role gateway is needed, found none: write it into"),
         ({"a": {"gateway": 1, "signals": 1}}, "a node with the role risk is needed, found none among a"),
     ],
 )
