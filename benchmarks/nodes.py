@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 ROOT = Path(__file__).parent.parent
-STARTS_WITHIN_S, ENDS_WITHIN_S = 60.0, 20.0
+STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 20.0
 DRIVES_WITHIN_S = 1500.0
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": str(ROOT)}
 
@@ -39,10 +39,9 @@ class Node:
     store_mb: int = 256
     options: tuple[str, ...] = ()
 
-    def start(self) -> list[str]:
-        """`ray start` with what it offers."""
+    def offered(self) -> list[str]:
+        """The arguments of `ray start` that say what it offers."""
         return [
-            "start",
             "--block",
             f"--num-cpus={self.cpus}",
             f"--resources={json.dumps(dict(self.resources))}",
@@ -124,9 +123,10 @@ class LoopbackNodes:
         """Start a node and wait until it has joined. RuntimeError, with what it said, if it does not."""
         log = self._folder / f"node{len(self._running)}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
+        where = self._head() if head else [f"--address={self.address}"]
         with log.open("wb") as said:
             process = subprocess.Popen(
-                [RAY, *node.start(), *BESIDE, *(self._head() if head else [f"--address={self.address}"])],
+                [RAY, "start", *node.offered(), *BESIDE, *where],
                 env={**os.environ, **QUIET, **self.environment},
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -212,7 +212,7 @@ class HostNodes:
 
     def drive(self, script: Sequence[str]) -> None:
         """See Nodes."""
-        process = self.hosts[0].start(f"{IN_HOST} python {' '.join(script)}", stdout=None, stderr=None)
+        process = self.hosts[0].start(f"{IN_HOST} && python {' '.join(script)}", stdout=None, stderr=None)
         self._undo.callback(_end, process)
         if process.wait(DRIVES_WITHIN_S):
             raise subprocess.CalledProcessError(process.returncode, list(script))
@@ -223,12 +223,10 @@ class HostNodes:
 
     def _start(self, host: Any, node: Node, *, head: bool) -> None:
         where = "--head --port=6379 --dashboard-host=127.0.0.1" if head else f"--address={self.address}"
-        options = " ".join(f"'{each}'" for each in node.start())
+        options = " ".join(f"'{each}'" for each in node.offered())
         log = host.disk / "tmp" / "ray-start.log"
-        command = (
-            f"{IN_HOST} ray {options} --node-ip-address={host.address} {where} > /tmp/ray-start.log 2>&1"
-        )
-        process = host.start(command)
+        start = f"start_ray {options} --node-ip-address={host.address} {where}"
+        process = host.start(f"{{ {IN_HOST}; {start}; }} > /tmp/ray-start.log 2>&1")
         self._undo.callback(_end, process)
         deadline = time.monotonic() + STARTS_WITHIN_S
         while not log.exists() or b"Ray runtime started" not in log.read_bytes():
@@ -237,7 +235,7 @@ class HostNodes:
             time.sleep(0.1)
 
 
-IN_HOST = "cd /opt/firm && . deploy/env.sh && export PYTHONPATH=/opt/firm && PATH=/opt/firm/.venv/bin:$PATH"
+IN_HOST = "cd /opt/firm && . deploy/env.sh && export PYTHONPATH=/opt/firm"
 
 
 def _prepare(host: Any, repository: Path, token: str) -> None:

@@ -35,7 +35,7 @@ def main() -> None:
     )
     found = {
         "roles": {node["NodeID"]: sorted(node["Resources"]) for node in ray.nodes()},
-        "seats": [each.node_id for each in list_actors()],
+        "seats": [each.node_id for each in list_actors(sys.argv[1])],
         "risk": ray.get([where.remote() for _ in range(8)]),
         "risk_workers": cluster.risk_workers(settings.cluster),
         "gateway": cluster.place("gateway"),

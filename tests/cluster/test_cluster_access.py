@@ -12,8 +12,7 @@ from benchmarks.nodes import IN_HOST, HostNodes, Node
 from firm.ops.certificates import make_certificates
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.process,
+    pytest.mark.hosts,
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
 ]
 
@@ -104,7 +103,7 @@ disconnect()
 """
     (nodes.hosts[1].disk / "tmp" / "join.py").write_text(script)
 
-    said = nodes.hosts[1].run(f"{IN_HOST} python /tmp/join.py")
+    said = nodes.hosts[1].run(f"{IN_HOST} && python /tmp/join.py")
 
     assert said.stdout.splitlines()[-1] == "2"
 

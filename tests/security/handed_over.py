@@ -34,10 +34,11 @@ def main() -> None:
     cluster.connect(settings.cluster)
     actors = create_actors(plan)
     ray.get([actor.pid.remote() for actor in actors.values()])
+    here = ray.get_runtime_context().gcs_address  # there may be other Rays on this machine
     shown = {
-        "actors": [repr(get_actor(each.actor_id)) for each in list_actors(detail=True)],
-        "jobs": [repr(each) for each in list_jobs(detail=True)],
-        "workers": [repr(each) for each in list_workers(detail=True)],
+        "actors": [repr(get_actor(each.actor_id, here)) for each in list_actors(here, detail=True)],
+        "jobs": [repr(each) for each in list_jobs(here, detail=True)],
+        "workers": [repr(each) for each in list_workers(here, detail=True)],
         "runtime_env": ray.get_runtime_context().get_runtime_env_string(),
         "processes": subprocess.check_output(["ps", "-eo", "args"], text=True),
         "session": ray._private.worker._global_node.get_session_dir_path(),
