@@ -30,7 +30,7 @@ from firm.events.record import Record
 from firm.standby.link import Leader, Link
 from firm.standby.replicated import STATUS, Mode, ReplicatedStore
 from firm.standby.wire import Claim
-from firm.store.keys import TOKEN_VARIABLE, Keys
+from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
 
@@ -55,7 +55,9 @@ def event_store(directory: Path) -> Iterator[Commit]:
 def _standby(directory: Path, token: bytes) -> Iterator[int]:
     command = [sys.executable, "-m", "firm.cli", "standby", "serve", str(directory), "--listen"]
     with subprocess.Popen(
-        [*command, "127.0.0.1:0"], env=os.environ | {TOKEN_VARIABLE: token.hex()}, stdout=subprocess.PIPE
+        [*command, "127.0.0.1:0"],
+        env=os.environ | {"FIRM_STANDBY_TOKEN": token.hex()},
+        stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline().split(b" port ")[1].split(b",")[0])

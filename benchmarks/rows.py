@@ -88,6 +88,9 @@ def event_store(found: Mapping[str, Any]) -> Iterable[Row]:
         name = f"durable commits of {batch}"
         yield Row("event_store", name, ours, "entries/s", "sqlite3, plain", speed[batch, "sqlite3 plain"])
         yield Row("event_store", name, ours, "entries/s", "append + fsync", speed[batch, "append + fsync"])
+        for store in ("async standby", "sync standby"):
+            both = speed[batch, store]
+            yield Row("event_store", f"{name}, {store}", both, "entries/s", "without a standby", ours)
     for name, what in (("read_events_per_second", "read back"), ("verify_events_per_second", "verify")):
         yield Row("event_store", what, found["others"][name], "entries/s")
 

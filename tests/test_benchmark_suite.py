@@ -145,11 +145,12 @@ SHAPES: dict[str, tuple[dict[str, Any], int, dict[str, float]]] = {
     "event_store": (
         {
             "table": [commits(1, *each) for each in
-                      (("event store", 30.0), ("sqlite3 plain", 40.0), ("append + fsync", 60.0))],
+                      (("event store", 30.0), ("sqlite3 plain", 40.0), ("append + fsync", 60.0),
+                       ("async standby", 15.0), ("sync standby", 15.0))],
             "others": {"read_events_per_second": 5.0, "verify_events_per_second": 6.0},
         },
-        4,
-        {"sqlite3, plain": 0.75, "append + fsync": 0.5},
+        6,
+        {"sqlite3, plain": 0.75, "append + fsync": 0.5, "without a standby": 0.5},
     ),
     "local_runner": (
         {"entries_per_second": 10.0, "decisions_per_second": 2.0, "replay_entries_per_second": 12.0},

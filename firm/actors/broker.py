@@ -14,7 +14,7 @@ from firm.events import Event, Record
 from firm.ops.latch import LATCH
 from firm.standby.fence import require_not_older
 from firm.standby.wire import Claim
-from firm.store.keys import standby_token
+from firm.store.keys import token_of
 from firm.store.lock import WriterLock, lock_account
 
 
@@ -45,7 +45,9 @@ class Broker:
             control,
             simulation.history_bars,
             bar_size_of(settings.schedule.decide),
-            fenced(claim, standby_token(create=False)) if settings.standby.gateway_is_fenced else RecordingIB,
+            fenced(claim, token_of("fence", create=False))
+            if settings.standby.gateway_is_fenced
+            else RecordingIB,
         )
         page = self._gateway.open(memory, run)
         if control is None:

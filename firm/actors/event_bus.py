@@ -25,7 +25,7 @@ from firm.roster import agent_names, rules
 from firm.standby.link import Leader, Link
 from firm.standby.replicated import STATUS, ReplicatedStore
 from firm.standby.wire import Claim
-from firm.store.keys import Keys, standby_token
+from firm.store.keys import Keys, token_of
 from firm.store.sqlite import SqliteStore
 
 REOPEN_WITHIN_S, REOPEN_EVERY_S = 1800.0, 5.0
@@ -161,7 +161,7 @@ def _lead(plan: RunPlan) -> tuple[SqliteStore | ReplicatedStore, Claim]:
         return store, claim
     try:
         host, _, port = standby.address.rpartition(":")
-        leader = Leader((host, int(port)), standby_token(create=False), standby.timeout_ms / 1000)
+        leader = Leader((host, int(port)), token_of("standby", create=False), standby.timeout_ms / 1000)
         link = Link(plan.directory, keys, claim, leader)
         return ReplicatedStore(store, link, standby.mode, plan.directory / STATUS), claim
     except BaseException:

@@ -1,6 +1,7 @@
 """What `firm standby`, `firm fence` and `firm rewrap` do."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from firm.standby.promote import promote
 from firm.standby.relay import Relay
 from firm.standby.server import StandbyServer
 from firm.store.database import Files
-from firm.store.keys import Keys, master_key_of, rewrap_data_key, standby_token
+from firm.store.keys import Keys, master_key_of, rewrap_data_key, token_of
 
 Told = Callable[[str], object]
 
 
 def serve_standby(listen: str, directory: Path, told: Told) -> None:
     """Keep the copy of one log in `directory` until SIGTERM or Ctrl-C."""
-    server = StandbyServer(_address(listen), directory, standby_token(create=True))
+    _tell_of_callers()
+    server = StandbyServer(_address(listen), directory, token_of("standby", create=True))
     had = f"seq {server.position.seq}" if server.position else "nothing yet"
     told(f"standby listens on port {server.port}, copy in {directory}: {had}")
     thread = threading.Thread(target=server.serve, daemon=True)
@@ -36,6 +38,7 @@ def promote_standby(directory: Path, run_dir: Path, told: Told) -> None:
 
 def serve_fence(listen: str, gateway: str, directory: Path, told: Told) -> None:
     """Stand before the gateway until SIGTERM or Ctrl-C."""
+    _tell_of_callers()
     asyncio.run(_relay(_address(listen), _address(gateway), directory, told))
 
 
@@ -46,7 +49,7 @@ def rewrap_run(run_dir: Path, key_file: Path, told: Told) -> None:
 
 
 async def _relay(listen: tuple[str, int], gateway: tuple[str, int], directory: Path, told: Told) -> None:
-    relay, ended = Relay(directory, standby_token(create=True), gateway), asyncio.Event()
+    relay, ended = Relay(directory, token_of("fence", create=True), gateway), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     try:
@@ -55,6 +58,11 @@ async def _relay(listen: tuple[str, int], gateway: tuple[str, int], directory: P
         await ended.wait()
     finally:
         await relay.close()
+
+
+def _tell_of_callers() -> None:
+    """Who leads, and who was refused and why, on standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
 
 def _address(text: str) -> tuple[str, int]:

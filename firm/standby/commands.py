@@ -46,13 +46,17 @@ def standby_commands(command: Command, told: Told) -> None:
         return 0
 
     copies = command("standby", standby, "keep a copy of a running log, or promote it", directory=False)
-    copies.add_argument("deed", choices=("serve", "promote"))
-    copies.add_argument("copy", type=Path, metavar="DIR")
-    copies.add_argument("--listen", default="127.0.0.1:7400", metavar="HOST:PORT")
-    copies.add_argument("--run-dir", type=Path, default=None, metavar="DIR", help="made by promote")
+    copies.add_argument("deed", choices=("serve", "promote"), help="keep it, or make a run directory of it")
+    copies.add_argument("copy", type=Path, metavar="DIR", help="where the copy is")
+    copies.add_argument(
+        "--listen", default="127.0.0.1:7400", metavar="HOST:PORT", help="for the leader (serve)"
+    )
+    copies.add_argument(
+        "--run-dir", type=Path, default=None, metavar="DIR", help="new, to trade on in (promote)"
+    )
     fences = command("fence", fence, "let only the newest leader at the broker's gateway", directory=False)
-    fences.add_argument("claims", type=Path, metavar="DIR")
-    fences.add_argument("--listen", default="127.0.0.1:7401", metavar="HOST:PORT")
-    fences.add_argument("--gateway", default="127.0.0.1:4002", metavar="HOST:PORT")
+    fences.add_argument("claims", type=Path, metavar="DIR", help="where it is kept who leads")
+    fences.add_argument("--listen", default="127.0.0.1:7401", metavar="HOST:PORT", help="for the firm")
+    fences.add_argument("--gateway", default="127.0.0.1:4002", metavar="HOST:PORT", help="IB Gateway's")
     rewraps = command("rewrap", rewrap, "wrap the key of a run by another master key")
-    rewraps.add_argument("--key-file", type=Path, required=True, metavar="FILE")
+    rewraps.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="the new master key")

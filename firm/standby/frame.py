@@ -1,5 +1,6 @@
 """Frames: a log's growth, sealed for a standby that keeps and checks it without being able to read it."""
 
+import math
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ from firm.store.heads import Head
 from firm.store.rows import Operation
 
 NONCE_BYTES = 12
+OPERATIONS_MAX = 4096
+"""In one frame; a standby that comes late gets the older ones in frames of their own."""
 
 
 class Content(Struct, frozen=True, array_like=True):
@@ -69,7 +72,6 @@ def growth(db: apsw.Connection, sealer: Sealer, log: str, epoch: int, since: Pos
     at = since
     db.execute("BEGIN")
     try:
-        operations = _operations(db, at.operations)
         heads = [
             Head(*row)
             for row in db.execute(
@@ -78,15 +80,18 @@ def growth(db: apsw.Connection, sealer: Sealer, log: str, epoch: int, since: Pos
             )
         ]
         last_seq: Any = db.execute("SELECT coalesce(max(seq), 0) FROM entries").get
-        ends: list[tuple[int, list[Head]]] = [(head.seq, [head]) for head in heads]
-        if last_seq > (heads[-1].seq if heads else at.seq) or (operations and not ends):
-            ends.append((last_seq, []))
-        for end, signed in ends:
-            records, head = _entries(db, at, end)
+        no_heads: list[Head] = []
+        ends = [(head.seq, [head]) for head in heads]
+        if last_seq > (heads[-1].seq if heads else at.seq):
+            ends.append((last_seq, no_heads))
+        noted: Any = db.execute("SELECT count(*) FROM ops WHERE number > ?", (at.operations,)).get
+        alone = math.ceil(noted / OPERATIONS_MAX) - bool(ends)
+        for end, signed in [*[(at.seq, no_heads)] * alone, *ends]:
+            (records, head), operations = _entries(db, at, end), _operations(db, at.operations)
             after = Position(end, head, at.heads + len(signed), at.operations + len(operations))
             bare = Frame(log, epoch, at.seq + 1, end, at.head, head, signed, after.operations, b"")
             yield sealer.seal(Content(records, operations), bare)
-            at, operations = after, []
+            at = after
     finally:
         db.execute("COMMIT")
 
@@ -102,6 +107,7 @@ def _entries(db: apsw.Connection, since: Position, end: int) -> tuple[list[Recor
 
 def _operations(db: apsw.Connection, since: int) -> list[Operation]:
     rows: Any = db.execute(
-        "SELECT at_wall_ns, epoch, name, value FROM ops WHERE number > ? ORDER BY number", (since,)
+        "SELECT at_wall_ns, epoch, name, value FROM ops WHERE number > ? ORDER BY number LIMIT ?",
+        (since, OPERATIONS_MAX),
     ).fetchall()
     return [Operation(at, made, name, msgspec.json.decode(value)) for at, made, name, value in rows]

@@ -25,9 +25,10 @@ _ADD_ENTRY = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 def promote(directory: Path, run_dir: Path, keys: Keys) -> Verified:
     """Fence the old leader off, make the store of a new run directory from the copy, and verify all of it.
 
-    From the first moment on the standby acknowledges nothing of an older leader. If it is interrupted or
-    fails it may be repeated: the same copy gives the same log. Needs the master key and the private signing
-    key. Raises StoreTampered if the copy is not what the leader sealed and signed, WrongKey, or StoreError.
+    From the first moment on the standby acknowledges nothing of an older leader. It may be repeated: the same
+    copy gives the same log, with a newer epoch, which outdates every earlier promotion. Needs the master key
+    and the private signing key. Raises StoreTampered if the copy is not what the leader sealed and signed,
+    WrongKey, or StoreError.
     """
     files = Files(run_dir)
     if files.database.exists() or files.heads.exists():
@@ -48,8 +49,6 @@ def _raise_fence(replica: Replica) -> int:
     newest = replica.fence.newest(replica.identity.log)
     if newest is None:
         raise StoreError(f"{replica.directory} holds no copy yet: no leader was ever admitted.")
-    if newest.holder == PROMOTED:
-        return newest.epoch
     promoted = Claim(newest.log, first_of_next_term(newest.epoch), PROMOTED)
     replica.fence.admit(promoted)
     return promoted.epoch

@@ -1,13 +1,15 @@
 """`firm fence`: stands before the gateway, which trusts only this host; admits the newest leader.
 
 A leader says its claim first; what follows is the gateway's own protocol, both ways, untouched. A newer epoch
-ends the older one's connection; whoever is older is refused for good, also after a restart. So a leader that
-was frozen with an open socket finds it closed when it wakes, and cannot open another. One relay serves one
-account: while a leader is connected, another log is refused.
+ends the older one's connection, and comes in only after the gateway itself has hung up on the older: by then
+all that one ever sent has been read. Whoever is older is refused for good, also after a restart. So a leader
+that was frozen with an open socket finds it closed when it wakes, and cannot open another. One relay serves
+one account: while a leader is connected, another log is refused.
 """
 
 import asyncio
 import logging
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +20,26 @@ from firm.standby.wire import Admitted, Claim, Refused, Stream
 from firm.store.lock import WriterLock
 
 LOG = logging.getLogger("firm.standby")
-HELLO_WITHIN_S, HANG_UP_WITHIN_S = 10.0, 5.0
+HELLO_WITHIN_S, HANG_UP_WITHIN_S = 10.0, 3.0
 CHUNK_BYTES = 65_536
+SILENT_S, PROBE_EVERY_S, PROBES = 10, 5, 3
+"""A host that is gone without a word is noticed after 10 + 3 x 5 s."""
 
 
 @dataclass
 class _Caller:
-    """The leader that is connected: its claim, where it calls from, and the task that serves it."""
+    """The leader that is connected, or that the gateway has not hung up on yet; `task` ends when it has."""
 
     claim: Claim
     peer: str
-    writer: asyncio.StreamWriter
     task: "asyncio.Task[None]"
+    is_over: bool = False
+
+    def end(self) -> None:
+        """Hang up on it; once only, since a second time would end the waiting for the gateway as well."""
+        if not self.is_over:
+            self.is_over = True
+            self.task.cancel()
 
 
 class Relay:
@@ -59,19 +69,23 @@ class Relay:
         if self._server is not None:
             self._server.close()
         if self._caller is not None:
-            self._caller.task.cancel()
-            await asyncio.gather(self._caller.task, return_exceptions=True)
+            task = self._caller.task
+            self._caller.end()
+            await asyncio.wait([task], timeout=HANG_UP_WITHIN_S)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         self._lock.release()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
+        _watch(writer)
         try:
             stream = Stream(reader, writer, self._token, calls=False)
             async with asyncio.timeout(HELLO_WITHIN_S):
                 await stream.begin()
                 claim = await stream.receive(Claim)
             try:
-                upstream = await self._admit(claim, peer, writer)
+                upstream = await self._admit(claim, peer)
             except FirmError as error:
                 LOG.warning("%s refused: %s", peer, error)
                 stream.send(Refused.because(error))
@@ -86,13 +100,11 @@ class Relay:
             writer.transport.abort()  # a frozen leader would never take what still waits for it
             raise
         finally:
-            if self._caller is not None and self._caller.writer is writer:
+            if self._caller is not None and self._caller.task is asyncio.current_task():
                 self._caller = None
             writer.close()
 
-    async def _admit(
-        self, claim: Claim, peer: str, writer: asyncio.StreamWriter
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _admit(self, claim: Claim, peer: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The way to the gateway, once whoever was there before has hung up; else the error to answer."""
         async with self._admitting:
             present = self._caller
@@ -105,8 +117,7 @@ class Relay:
             self._fence.admit(claim)
             if present is not None:
                 LOG.warning("%s is hung up on: %s leads now, epoch %s", present.peer, peer, claim.epoch)
-                present.task.cancel()
-                await asyncio.gather(present.task, return_exceptions=True)
+                await self._out(present)
             try:
                 upstream = await asyncio.open_connection(*self._gateway)
             except OSError as error:
@@ -116,8 +127,21 @@ class Relay:
                 ) from error
             task = asyncio.current_task()
             assert task is not None, "a connection is served by a task"
-            self._caller = _Caller(claim, peer, writer, task)
+            _watch(upstream[1])
+            self._caller = _Caller(claim, peer, task)
             return upstream
+
+    async def _out(self, present: _Caller) -> None:
+        """Hang up on the older leader; GatewayUnavailable as long as the gateway has not done so too."""
+        present.end()
+        await asyncio.wait([present.task], timeout=HANG_UP_WITHIN_S)
+        if not present.task.done():
+            raise GatewayUnavailable(
+                f"the gateway {self._gateway[0]}:{self._gateway[1]} has not hung up on {present.peer}, epoch"
+                f" {present.claim.epoch}, within {HANG_UP_WITHIN_S:g} s. What that one sent last may not have"
+                " been read yet, so nobody else is let in. Look whether IB Gateway answers, restart it if"
+                " not, then call again."
+            )
 
 
 async def _relay(
@@ -128,7 +152,8 @@ async def _relay(
 ) -> None:
     """Bytes both ways until one side hangs up. Then the gateway is told, and its own hanging up awaited.
 
-    So whatever the leader has sent is at the gateway before anybody else may ask it.
+    So whatever the leader has sent is at the gateway before anybody else may ask it. Cancelled once it does
+    the same; cancelled again it gives up.
     """
     ways = [
         asyncio.create_task(_copy(reader, gateway_writer)),
@@ -140,12 +165,13 @@ async def _relay(
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(HANG_UP_WITHIN_S):
+        try:
+            with suppress(OSError):
                 gateway_writer.write_eof()
                 while await gateway_reader.read(CHUNK_BYTES):
                     pass
-        gateway_writer.transport.abort()
+        finally:
+            gateway_writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,3 +179,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while chunk := await reader.read(CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
+
+
+def _watch(writer: asyncio.StreamWriter) -> None:
+    """Ask a silent host from time to time whether it is there; a connection to a dead one ends."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)

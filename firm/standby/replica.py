@@ -19,7 +19,7 @@ from msgspec import Struct
 from firm.bus.chain import GENESIS
 from firm.errors import StoreError, StoreTampered
 from firm.standby.fence import Fence, replace_durably
-from firm.standby.wire import Claim, Frame, Hello, Position
+from firm.standby.wire import Claim, Frame, Hello, OutOfService, Position
 from firm.store.keys import Keys, sync_directory
 
 PREFIX_BYTES, DIGEST_BYTES = 16, 32
@@ -46,6 +46,7 @@ class Replica:
         self._identity = directory / "log.json"
         self._known: Identity | None = None
         self._position: Position | None = None
+        self._leader: Hello | None = None
         self._segment: tuple[int, int] | None = None
 
     @property
@@ -72,25 +73,33 @@ class Replica:
                         f" {hello.claim.log} has called. Give each log a directory (and key) of its own."
                     )
             self.fence.admit(hello.claim)
+            self._leader = hello
             self._known = Identity(hello.claim.log, hello.public, hello.key)
             replace_durably(self._identity, msgspec.json.encode(self._known))
             return self.position()
 
-    def append(self, claim: Claim, frame: Frame) -> Position:
-        """Keep the frame, durably, and say how far the copy goes now.
+    def append(self, hello: Hello, frame: Frame) -> Position:
+        """Keep the frame, durably, and say how far the copy goes now. `hello` is what its sender began with.
 
-        StaleEpoch from anybody but the newest leader; StoreTampered or StoreError if it does not fit.
+        StaleEpoch from anybody but the newest leader; StoreTampered if it does not fit; OutOfService if that
+        leader has called again meanwhile (it will send what it says there), or if the disk does not take it:
+        then none of it is kept, and it may come again.
         """
+        claim = hello.claim
         with self.locked():
             self.fence.require(claim)
-            after = self._fits(claim, self.position(), frame)
+            if hello is not self._leader:
+                raise OutOfService("this leader has called again, what it said before is not taken any more")
+            at = self.position()
+            after = self._fits(claim, at, frame)
             body = msgspec.msgpack.encode(frame)
             data = _prefix(len(body)) + body + sha256(body).digest()
-            segment = self._open_segment(claim.epoch)
-            self._position = None  # until it is certain that all of it is on the disk
-            if os.write(segment, data) != len(data):
-                raise StoreError(f"the standby's disk took a part of a frame only. Free {self.directory}.")
-            os.fdatasync(segment)
+            try:
+                self._write(self._open_segment(claim.epoch), data, at)
+            except OSError as error:
+                raise OutOfService(
+                    f"the standby's disk does not take the log ({error}): free or repair {self.directory}"
+                ) from error
             self._position = after
             return after
 
@@ -146,6 +155,18 @@ class Replica:
             if (head.log, head.seq, head.head) != (frame.log, frame.last, frame.head.hex()):
                 raise StoreTampered(f"{where} carries a head that was signed for another place. {REMEDY}")
         return Position(frame.last, frame.head, at.heads + len(frame.heads), frame.operations)
+
+    def _write(self, segment: int, data: bytes, at: Position) -> None:
+        """All of it, durably, or nothing. If not even that is certain the copy is read anew afterwards."""
+        size, self._position = os.fstat(segment).st_size, None
+        try:
+            while data:
+                data = data[os.write(segment, data) :]
+            os.fdatasync(segment)
+        except OSError:
+            os.ftruncate(segment, size)
+            self._position = at
+            raise
 
     def _open_segment(self, epoch: int) -> int:
         if self._segment is not None and self._segment[0] == epoch:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from firm.errors import FirmError, StoreError
 from firm.events.record import Record
 from firm.standby.link import Link
+from firm.standby.wire import OutOfService
 from firm.store.sqlite import SqliteStore
 
 LOG = logging.getLogger("firm.standby")
@@ -117,7 +118,7 @@ class ReplicatedStore:
             try:
                 self._link.bring_up()
             except OSError as error:
-                trouble = f"the standby cannot be reached ({error or type(error).__name__})"
+                trouble = _trouble(error)
                 self._say(trouble)
                 if time.monotonic() > deadline:
                     raise StoreError(
@@ -142,7 +143,7 @@ class ReplicatedStore:
             try:
                 self._link.bring_up()
             except OSError as error:
-                self._say(f"the standby cannot be reached ({error or type(error).__name__})")
+                self._say(_trouble(error))
                 self._closing.wait(LONGEST_AGAIN_S)
             except FirmError as error:
                 self._refused = error
@@ -161,6 +162,12 @@ class ReplicatedStore:
         beside = self._status.with_suffix(".draft")
         beside.write_bytes(msgspec.json.encode(said))
         beside.replace(self._status)
+
+
+def _trouble(error: OSError) -> str:
+    if isinstance(error, OutOfService):
+        return str(error)
+    return f"the standby cannot be reached ({error or type(error).__name__})"
 
 
 def read_status(run_dir: Path) -> StandbyStatus | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from firm.errors import FirmError, GatewayUnavailable
 from firm.standby.replica import Replica
-from firm.standby.wire import Frame, Hello, Line, Refused
+from firm.standby.wire import Frame, Hello, Line, OutOfService, Refused
 from firm.store.lock import WriterLock
 
 LOG = logging.getLogger("firm.standby")
@@ -70,7 +70,7 @@ class StandbyServer:
                 line = Line(connection, self._token, calls=False)
                 try:
                     self._follow(line, connection, peer)
-                except FirmError as error:
+                except (FirmError, OutOfService) as error:
                     LOG.warning("caller %s refused: %s", peer, error)
                     line.send(Refused.because(error))
             except OSError as error:
@@ -83,4 +83,4 @@ class StandbyServer:
         LOG.info("leader %s of log %s, epoch %s", peer, claim.log, claim.epoch)
         line.send(self._replica.welcome(hello))
         while True:
-            line.send(self._replica.append(claim, line.receive(Frame)))
+            line.send(self._replica.append(hello, line.receive(Frame)))

@@ -19,10 +19,16 @@ from firm.store.heads import Head
 NONCE_BYTES, SEAL_BYTES, LENGTH_BYTES = 32, 32, 4
 HEADER_BYTES: Final = LENGTH_BYTES + SEAL_BYTES
 MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024
+FIRST_BYTES_MAX: Final = 65_536
+"""Nobody is given more room before a first message has proved who he is."""
 _PURPOSE = b"firm standby 1"
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+
+
+class OutOfService(OSError):
+    """The other end is there and cannot do it now. As with a connection that breaks: repair, then again."""
 
 
 class Claim(Struct, frozen=True, tag="claim"):
@@ -79,14 +85,14 @@ class Refused(Struct, frozen=True, tag="refused"):
     reason: str
 
     @classmethod
-    def because(cls, error: FirmError) -> "Refused":
+    def because(cls, error: FirmError | OutOfService) -> "Refused":
         """What to answer to whoever caused this error."""
         return cls(type(error).__name__, str(error))
 
-    def exception(self) -> FirmError:
+    def exception(self) -> FirmError | OutOfService:
         """The error, at the other end."""
-        kinds: dict[str, type[FirmError]] = {
-            kind.__name__: kind for kind in (StaleEpoch, GatewayUnavailable, StoreError)
+        kinds: dict[str, type[FirmError | OutOfService]] = {
+            kind.__name__: kind for kind in (StaleEpoch, GatewayUnavailable, StoreError, OutOfService)
         }
         return kinds.get(self.error, StoreError)(self.reason)
 
@@ -122,7 +128,7 @@ class Conversation:
     def length(self, header: bytes) -> int:
         """How many bytes follow this header."""
         length = int.from_bytes(header[:LENGTH_BYTES], "big")
-        if length > MESSAGE_BYTES_MAX:
+        if length > (MESSAGE_BYTES_MAX if self._heard else FIRST_BYTES_MAX):
             raise _not_ours()
         return length
 
@@ -216,6 +222,7 @@ class Stream:
 
 def _not_ours() -> StoreError:
     return StoreError(
-        "the other end does not know the firm's standby token, or somebody has changed what it said. Give"
-        " both ends the same FIRM_STANDBY_TOKEN, or copy standby.token of one key directory to the other."
+        "the other end does not know this end's token, or somebody has changed what it said. Give both ends"
+        " the same FIRM_STANDBY_TOKEN (at the fence: FIRM_FENCE_TOKEN), or copy standby.token (fence.token)"
+        " of one key directory to the other."
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -103,21 +104,22 @@ def key_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("FIRM_KEY_DIR") or DEFAULT_DIRECTORY).expanduser()
 
 
-TOKEN_FILE, TOKEN_VARIABLE = "standby.token", "FIRM_STANDBY_TOKEN"
+Witness = Literal["standby", "fence"]
 
 
-def standby_token(*, create: bool, environ: Mapping[str, str] = os.environ) -> bytes:
-    """What a leader, its standby and the relay before its gateway know each other by, 32 bytes.
+def token_of(witness: Witness, *, create: bool, environ: Mapping[str, str] = os.environ) -> bytes:
+    """What a leader and its standby, or the fence before its gateway, know each other by, 32 bytes.
 
-    From FIRM_STANDBY_TOKEN (hex), else from `standby.token` in the key directory; with `create` one is made
-    there. WrongKey without one.
+    Two tokens, so that a standby's host cannot reach the gateway. From FIRM_STANDBY_TOKEN or FIRM_FENCE_TOKEN
+    (hex), else from `standby.token` or `fence.token` in the key directory; with `create` one is made there.
+    WrongKey without one.
     """
-    place = key_directory(environ) / TOKEN_FILE
-    token = _secret(TOKEN_VARIABLE, place, environ, create=create)
+    variable, place = f"FIRM_{witness.upper()}_TOKEN", key_directory(environ) / f"{witness}.token"
+    token = _secret(variable, place, environ, create=create)
     if token is None:
         raise WrongKey(
-            f"the standby's token is needed: set {TOKEN_VARIABLE}, or copy {place} from the standby's host,"
-            " where `firm standby` has made it."
+            f"the {witness}'s token is needed: set {variable}, or copy {place.name} to {place.parent} from"
+            f" the {witness}'s host, where `firm {witness}` has made it."
         )
     return token
 

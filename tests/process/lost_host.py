@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from firm_process import ROOT, Firm, Said, command, events, last_seq, launched, records, summary
 
@@ -27,7 +28,7 @@ from firm.store.keys import Keys
 from firm.store.verify import verify
 
 DAYS = 12
-TOKEN = {"FIRM_STANDBY_TOKEN": "5a" * 32}
+TOKENS = {"FIRM_STANDBY_TOKEN": "5a" * 32, "FIRM_FENCE_TOKEN": "a5" * 32}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,24 @@ class Outcome:
         return well and not any(wrong) and self.local - self.copied >= 0
 
 
+@dataclass(frozen=True)
+class Silence:
+    """What a firm said while its standby did not answer, and what happened after its first complaint."""
+
+    ready: int
+    health: str
+    lag: float
+    entries: int
+    orders: int
+
+
+class Served(NamedTuple):
+    """A process of `firm` that listens."""
+
+    pid: int
+    port: int
+
+
 class House:
     """A gateway on a host of its own with the fence before it, and a standby."""
 
@@ -72,15 +91,15 @@ class House:
         """A firm in a run directory of this name, at the fence."""
         run_dir = self.folder / name / "run"
         run_dir.mkdir(parents=True, exist_ok=True)
-        facts = {"port": self._fence, "control_port": self.gateway.control_port, "pid": None}
+        facts = {"port": self._fence.port, "control_port": self.gateway.control_port, "pid": None}
         source = {"source": {"data": None, "days": self._days}}
         (run_dir / "gateway.json").write_text(json.dumps(facts | source))
         fenced = ("--quiet", "--set", "standby.gateway_is_fenced=true")
-        return launched(run_dir, *fenced, *options, environ=TOKEN)
+        return launched(run_dir, *fenced, *options, environ=TOKENS)
 
     def leader(self, name: str) -> contextlib.AbstractContextManager[Firm]:
         """A firm with the standby, in sync mode."""
-        address = f"standby.address=127.0.0.1:{self.standby}"
+        address = f"standby.address=127.0.0.1:{self.standby.port}"
         return self.launched(name, "--set", "standby.mode=sync", "--set", address)
 
     def promote(self, name: str) -> None:
@@ -151,6 +170,33 @@ def freeze_host(folder: Path, seq: int, days: int = DAYS) -> tuple[Outcome, Said
             return outcome, said, last_seq(old.run_dir)
 
 
+def silence_standby(folder: Path, seq: int, days: int = DAYS) -> tuple[Silence, Outcome]:
+    """Stop the standby of a running firm as a cut line would, look at the firm, let it go on to the end."""
+    with contextlib.ExitStack() as undo:
+        house = House(folder, days, undo)
+        with house.leader("only") as firm:
+            firm.while_alive(lambda: last_seq(firm.run_dir) >= seq, f"{seq} entries")
+            os.kill(house.standby.pid, signal.SIGSTOP)
+            firm.while_alive(lambda: "the standby" in firm.ask("/health")[1], "it complains")
+            before = Before(seq, list(records(firm.run_dir)))
+            before.copied, orders = len(before.records), len(house.gateway.orders())
+            verify(firm.run_dir, Keys.load(create=False))
+            silence = Silence(
+                ready=firm.ask("/ready")[0],
+                health=firm.ask("/health")[1],
+                lag=firm.metrics()["firm_standby_lag_entries"],
+                entries=last_seq(firm.run_dir) - before.copied,
+                orders=len(house.gateway.orders()) - orders,
+            )
+            began = time.monotonic()
+            os.kill(house.standby.pid, signal.SIGCONT)
+            firm.while_alive(lambda: last_seq(firm.run_dir) > before.copied, "it goes on")
+            again_s = round(time.monotonic() - began, 2)
+            ended = firm.finish()
+            assert ended.code == 0, ended
+            return silence, house.look(firm.run_dir, before, (0.0, again_s))
+
+
 def _wake(old: Firm, frozen: list[int]) -> Said:
     _signal(frozen, signal.SIGCONT)
     return old.finish()
@@ -174,18 +220,18 @@ def _trade_on(house: House, before: Before, wake=None) -> tuple[Outcome, Said | 
 
 
 @contextlib.contextmanager
-def _served(*arguments: str) -> Iterator[int]:
+def _served(*arguments: str) -> Iterator[Served]:
     """`firm` with these arguments, listening on a free port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "firm.cli", *arguments, "--listen", "127.0.0.1:0"],
         cwd=ROOT,
-        env=os.environ | TOKEN,
+        env=os.environ | TOKENS,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline().split(" port ")[1].split(",")[0])
+        yield Served(process.pid, int(process.stdout.readline().split(" port ")[1].split(",")[0]))
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from lost_host import Outcome, freeze_host, lose_host
+from lost_host import Outcome, freeze_host, lose_host, silence_standby
 
 pytestmark = pytest.mark.process
 
@@ -45,3 +45,15 @@ def test_a_frozen_leader_that_wakes_up_neither_writes_nor_sends_and_names_the_ne
     assert "StaleEpoch" in said.err
     assert "epoch 1001 has taken over; this leader has epoch 1" in said.err
     assert outcome.local <= entries
+
+
+def test_a_firm_cut_off_from_its_standby_stands_still_says_so_and_goes_on_when_it_answers(tmp_path: Path):
+    silence, outcome = silence_standby(tmp_path, 900)
+
+    print(silence, outcome)
+    assert silence.ready == 503
+    assert "the standby cannot be reached (timed out); it lacks" in silence.health
+    assert silence.lag > 0
+    assert (silence.entries, silence.orders) == (0, 0)
+    assert outcome.held
+    assert outcome.fills_after > 0

@@ -1,6 +1,7 @@
 """The whole firm in one process, with its store's standby and the gateway's fence: all of it real but Ray."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,8 +59,7 @@ def warm() -> None:
 def live(run_dir: Path, ports: tuple[int, int, int], environ: Mapping[str, str], errors: Path) -> None:
     """One life, in a process of its own. `ports`: standby (0: none), fence, the gateway's control."""
     os.environ.update(environ)
-    with errors.open("wb") as file:
-        os.dup2(file.fileno(), 2)
+    sys.stderr = errors.open("w", buffering=1)
     standby, fence, control = ports
     settings = settings_of(standby)
     (run_dir / "operator").mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ from firm.store.reading import SqliteReader
 ROOT = Path(__file__).parents[2]
 FORK = get_context("fork")
 DAYS = 5
-ENTRIES = 700
+ENTRIES = 1700
 """About as many entries as the days have."""
 
 
@@ -68,7 +68,11 @@ class House:
 
     def __init__(self, folder: Path, undo: ExitStack) -> None:
         self.folder, self._undo = folder, undo
-        own = {"FIRM_KEY_DIR": str(folder / "keys"), "FIRM_STANDBY_TOKEN": "5a" * 32}
+        own = {
+            "FIRM_KEY_DIR": str(folder / "keys"),
+            "FIRM_STANDBY_TOKEN": "5a" * 32,
+            "FIRM_FENCE_TOKEN": "a5" * 32,
+        }
         self.environ = dict(os.environ) | own | {"PYTHONPATH": str(ROOT)}
         self.gateway: GatewayProcess = undo.enter_context(start_gateway(days=DAYS, account="DU0000001"))
         before = f"127.0.0.1:{self.gateway.port}"
@@ -175,6 +179,25 @@ def freeze(folder: Path, seq: int) -> tuple[Outcome, int | None, str, list[str]]
             old.join(timeout=120)
             late = [ref for ref in house.refs() if ref not in known]
             return outcome, old.exitcode, (folder / "old.err").read_text(), late
+
+
+def two_launches(folder: Path) -> tuple[tuple[int | None, int | None], str, list[str]]:
+    """Another firm begins at the same account while one trades: how each ended, the second's last words.
+
+    And the names of the orders that the gateway had from elsewhere than the first.
+    """
+    with ExitStack() as undo:
+        house = House(folder, undo)
+        with house.firm("first", standby=0) as first:
+            _until(first, lambda: bool(house.refs()))
+            os.kill(first.pid or 0, signal.SIGSTOP)
+            with house.firm("second", standby=0) as second:
+                second.join(timeout=240)
+            os.kill(first.pid or 0, signal.SIGCONT)
+            first.join(timeout=240)
+        own = {record.seq for record in house.log("first") if record.kind == OrderSubmitted.KIND}
+        strange = [ref for ref in house.refs() if int(ref.rpartition("-")[2]) not in own]
+        return (first.exitcode, second.exitcode), (folder / "second.err").read_text(), strange
 
 
 def _trade_on(house: House, before: list[Record], orders: int) -> Outcome:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +26,7 @@ from firm.events.orders import Child, OrderSubmitted
 from firm.events.system import InstrumentsResolved
 from firm.gateway_sim.process import GatewayProcess, start_gateway
 from firm.standby.fence import Fence
-from firm.standby.wire import Claim
+from firm.standby.wire import Admitted, Claim, Line
 
 pytestmark = pytest.mark.process
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
@@ -39,7 +41,7 @@ def relay(directory: Path, gateway: int) -> Iterator[int]:
     command = [sys.executable, "-m", "firm.cli", "fence", str(directory), "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--gateway", f"127.0.0.1:{gateway}"],
-        env=os.environ | {"FIRM_STANDBY_TOKEN": TOKEN.hex()},
+        env=os.environ | {"FIRM_FENCE_TOKEN": TOKEN.hex()},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -164,6 +166,41 @@ def test_two_launches_on_one_account_are_refused_while_the_first_is_connected(
         second = Leader(port, process, tmp_path / "second", Claim(OTHER, 1, "2" * 16)).open()
         second.gateway.close()
         assert refs(process) == [f"{RUN}-101"]
+
+
+def test_nobody_is_let_in_before_the_gateway_has_hung_up_on_the_older_leader(
+    tmp_path: Path, process: GatewayProcess
+):
+    """A gateway that hangs may still hold an order of the old leader which it has not read."""
+    with relay(tmp_path / "fence", process.port) as port, ThreadPoolExecutor() as aside:
+        old = Leader(port, process, tmp_path / "old", Claim(LOG, 3, "1" * 16)).open()
+        newer = Claim(LOG, 1000, "2" * 16)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            sent = aside.submit(old.buy, 102)
+            for _ in range(2):
+                with pytest.raises(GatewayUnavailable, match=r"has not hung up on .*, epoch 3, within 3 s"):
+                    call(port, newer)
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        with pytest.raises(StaleEpoch, match="epoch 1000 has taken over"):
+            sent.result(timeout=60)
+        new = Leader(port, process, tmp_path / "new", newer).open()
+        known = refs(process)
+        new.buy(201)
+
+        assert known in ([], [f"{RUN}-102"])
+        assert refs(process) == [*known, f"{RUN}-201"]
+        new.gateway.close()
+        old.gateway.close()
+
+
+def call(port: int, claim: Claim) -> None:
+    """Ask the relay to be let in."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        line = Line(connection, TOKEN, calls=True)
+        line.send(claim)
+        line.receive(Admitted)
 
 
 def test_who_has_no_token_or_says_no_claim_does_not_reach_the_gateway(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from copying import TOKEN, Start, records
 from local_firm import warm
-from losses import ENTRIES, freeze, lose
+from losses import ENTRIES, freeze, lose, two_launches
 
 from firm.standby.promote import promote
 from firm.standby.server import StandbyServer
@@ -102,12 +102,23 @@ def test_a_whole_firm_lost_with_its_disk_trades_on_from_the_copy(tmp_path: Path,
 
 @pytest.mark.usefixtures("warmed")
 def test_a_frozen_firm_that_wakes_up_after_a_promotion_can_neither_commit_nor_send(tmp_path: Path):
-    outcome, code, words, late = freeze(tmp_path, ENTRIES // 2)
+    outcome, code, words, late = freeze(tmp_path, ENTRIES * 2 // 3)
 
     print(outcome)
     assert outcome.held
+    assert outcome.orders_at_loss > 0
     assert late == []
     assert code == 1
     assert "epoch 1001 has taken over; this leader has epoch 1" in words or (
         "epoch 1000 has taken over; this leader has epoch 1" in words
     )
+
+
+@pytest.mark.usefixtures("warmed")
+def test_a_second_firm_on_the_account_of_a_running_one_is_refused_and_sends_nothing(tmp_path: Path):
+    codes, words, strange = two_launches(tmp_path)
+
+    assert codes == (0, 1)
+    assert "this account is traded by log" in words
+    assert "one firm at a time. Stop that one, or give this one another account" in words
+    assert strange == []

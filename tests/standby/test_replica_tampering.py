@@ -110,12 +110,13 @@ def test_a_head_signed_by_somebody_else_is_not_taken(copy: Path, keys: Keys):
     at = kept[-1]
     claim = Claim(at.log, 5, "f" * 16)
     replica = Replica(copy)
-    replica.welcome(Hello(claim, keys.public.public_bytes_raw(), replica.identity.key))
+    hello = Hello(claim, keys.public.public_bytes_raw(), replica.identity.key)
+    replica.welcome(hello)
     forged = Head.sign(other, at.log, at.last, at.head, 5, "opened")
     frame = Frame(at.log, 5, at.last + 1, at.last, at.head, at.head, [forged], at.operations, b"")
 
     with pytest.raises(StoreTampered, match="was not signed by key"):
-        replica.append(claim, frame)
+        replica.append(hello, frame)
     assert Replica(copy).position().seq == 60
 
 

@@ -1,10 +1,11 @@
 """What a leader has committed is on the standby's disk, and a promoted copy is the same log."""
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
-from copying import Start, free_port, lead, record, records
+from copying import Start, free_port, lead, record, records, until, wait_for_trouble
 
 from firm.errors import StaleEpoch, StoreError, StoreLocked, WrongKey
 from firm.standby import replicated
@@ -135,7 +136,7 @@ def test_async_mode_goes_on_alone_reports_how_far_the_copy_is_and_catches_up(
     copy = standby()
     store = lead(tmp_path / "run", keys, copy.port, mode="async")
     store.commit(records(1, 5))
-    until(lambda: copy.server._replica.position().seq == 5)
+    until(lambda: store._link.acknowledged == 5)
     copy.server.close()
     store.commit(records(6, 9))
 
@@ -191,7 +192,7 @@ def test_of_two_leaders_with_the_same_epoch_the_second_is_refused(tmp_path: Path
     store.commit(records(1, 5))
     store.close()
     promote(copy.directory, tmp_path / "a", keys)
-    promote(copy.directory, tmp_path / "b", keys)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     first = lead(tmp_path / "a", keys, copy.port)
     first.commit(records(6, 7))
 
@@ -199,6 +200,20 @@ def test_of_two_leaders_with_the_same_epoch_the_second_is_refused(tmp_path: Path
         lead(tmp_path / "b", keys, copy.port)
     first.commit(records(8, 9))
     first.close()
+
+
+def test_a_second_promotion_outdates_the_first_for_good(tmp_path: Path, keys: Keys, standby: Start):
+    copy = standby()
+    store = lead(tmp_path / "run", keys, copy.port)
+    store.commit(records(1, 5))
+    store.close()
+    first = promote(copy.directory, tmp_path / "a", keys)
+    second = promote(copy.directory, tmp_path / "b", keys)
+
+    assert (first.head, first.epoch, second.epoch) == (second.head, 1000, 2000)
+    with pytest.raises(StaleEpoch, match="epoch 2000 has taken over; this leader has epoch 1001"):
+        lead(tmp_path / "a", keys, copy.port)
+    lead(tmp_path / "b", keys, copy.port).close()
 
 
 def test_a_store_that_was_set_back_is_not_led_on_from(tmp_path: Path, keys: Keys, standby: Start):
@@ -223,7 +238,7 @@ def test_a_store_that_was_set_back_is_not_led_on_from(tmp_path: Path, keys: Keys
 def test_a_caller_without_the_token_gets_nothing(tmp_path: Path, keys: Keys, standby: Start):
     copy = standby()
 
-    with pytest.raises(StoreError, match="does not know the firm's standby token"):
+    with pytest.raises(StoreError, match="does not know this end's token"):
         lead_once(tmp_path / "run", keys, copy.port, bytes(32))
     assert not (copy.directory / "fence.json").exists()
 
@@ -247,25 +262,3 @@ def lead_once(directory: Path, keys: Keys, port: int, token: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replicated, "OPEN_WITHIN_S", 0.1)
         lead(directory, keys, port, token=token)
-
-
-def wait_for_trouble(run_dir: Path) -> str:
-    found: list[str] = []
-
-    def look() -> bool:
-        status = read_status(run_dir)
-        found.append("" if status is None else status.trouble)
-        return bool(found[-1])
-
-    until(look)
-    return found[-1]
-
-
-def until(condition, patience_s: float = 20.0) -> None:
-    """Wait for a condition of another thread."""
-    turn = threading.Event()
-    for _ in range(int(patience_s / 0.01)):
-        if condition():
-            return
-        turn.wait(0.01)
-    raise AssertionError("it did not come to pass")

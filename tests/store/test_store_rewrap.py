@@ -9,7 +9,7 @@ from store_attack import records
 from firm.errors import StoreLocked, WrongKey
 from firm.standby.command import rewrap_run
 from firm.store.heads import first_of_next_term, follows
-from firm.store.keys import Keys, rewrap_data_key, standby_token
+from firm.store.keys import Keys, Witness, rewrap_data_key, token_of
 from firm.store.lock import lock_account
 from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
@@ -78,13 +78,21 @@ def test_an_account_at_a_gateway_is_for_one_firm_on_a_machine(
     lock_account("127.0.0.1:4002", "DU1").release()
 
 
-def test_the_token_is_made_once_and_never_guessed(tmp_path: Path):
-    environ = {"FIRM_KEY_DIR": str(tmp_path)}
-    with pytest.raises(WrongKey, match=r"the standby's token is needed: set FIRM_STANDBY_TOKEN"):
-        standby_token(create=False, environ=environ)
+@pytest.mark.parametrize("witness", ["standby", "fence"])
+def test_a_token_is_made_once_and_never_guessed(tmp_path: Path, witness: Witness):
+    environ, variable = {"FIRM_KEY_DIR": str(tmp_path)}, f"FIRM_{witness.upper()}_TOKEN"
+    with pytest.raises(WrongKey, match=rf"the {witness}'s token is needed: set {variable}"):
+        token_of(witness, create=False, environ=environ)
 
-    made = standby_token(create=True, environ=environ)
+    made = token_of(witness, create=True, environ=environ)
 
     assert len(made) == 32
-    assert standby_token(create=False, environ=environ) == made
-    assert standby_token(create=False, environ={"FIRM_STANDBY_TOKEN": "cd" * 32}) == bytes.fromhex("cd" * 32)
+    assert token_of(witness, create=False, environ=environ) == made
+    assert token_of(witness, create=False, environ={variable: "cd" * 32}) == bytes.fromhex("cd" * 32)
+
+
+def test_the_standbys_token_does_not_open_the_fence(tmp_path: Path):
+    environ = {"FIRM_KEY_DIR": str(tmp_path)}
+    made = token_of("standby", create=True, environ=environ)
+
+    assert token_of("fence", create=True, environ=environ) != made
