@@ -4,6 +4,8 @@ export PATH="$firm/.venv/bin:$PATH"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_health_check_initial_delay_ms=0 RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=4
+# On a busy host Ray takes longer to start than the 30 s it allows itself.
+export RAY_raylet_start_wait_time_s=120
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 case "$(uname -m)" in
 x86_64) export OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" ;;
