@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hosts import Hosts, missing
-from running import CORE, Cluster
+from running import Cluster
 
 pytestmark = [
     pytest.mark.hosts,
@@ -78,6 +78,17 @@ def test_a_host_listed_as_head_and_as_worker_is_refused(cluster: Cluster):
 
     cluster.address_hosts(nodes)
     assert f"found {nodes[0].address} more than once" in said
+
+
+def test_a_host_that_belongs_to_another_head_is_refused(cluster: Cluster):
+    node, ray = cluster.hosts[1], "RAY_AUTH_MODE=disabled /opt/firm/.venv/bin/ray"
+    node.run(f"{ray} start --head --node-ip-address={node.address} --include-dashboard=false")
+
+    said = refusal(cluster, "up")
+
+    node.run(f"{ray} stop --force; rm -rf /tmp/ray")
+    assert f"{node.address} needs to belong to one head, {cluster.head.address}" in said
+    assert f"found Ray of {node.address}:6379" in said
 
 
 def first_decision(firm: subprocess.Popen[str]) -> tuple[float, list[str]]:
@@ -237,7 +248,8 @@ def test_a_wrong_token_and_a_missing_one_are_refused(cluster: Cluster):
     assert f"{cluster.head.address} needs the cluster's token" in checked
     assert "found that Ray runs there with another" in checked
     assert "needs its own token, found that it refuses ours" in wrong
-    assert "the cluster's token was needed in /root/.ray/auth_token, found no such file" in missing
+    assert "the cluster's token was needed in" in missing
+    assert ".ray/auth_token, found no such file" in missing
 
 
 def test_a_node_that_computes_other_bits_is_refused(cluster: Cluster):
@@ -251,18 +263,6 @@ def test_a_node_that_computes_other_bits_is_refused(cluster: Cluster):
     for said in told:
         assert f"{node.address} needs the numeric fingerprint" in said
         assert "Use machines of one kind" in said
-
-
-def test_a_second_head_is_refused(cluster: Cluster):
-    node = cluster.hosts[1]
-    node.run(f"{CORE} bash deploy/stop.sh")
-    node.run(f"{CORE} RAY_AUTH_MODE=token ray start --head --node-ip-address={node.address} --port=6399")
-
-    said = refusal(cluster)
-
-    node.run(f"{CORE} bash deploy/stop.sh")
-    assert f"{node.address} needs to belong to one head, {cluster.head.address}" in said
-    assert f"found Ray of {node.address}:6399" in said
 
 
 @pytest.mark.skipif(not Path(FAKETIME).exists(), reason="needs the Debian package faketime")
