@@ -4,8 +4,8 @@ python benchmarks/risk_cluster.py [--rounds 5] [--address auto] [--json FILE]
 
 The Monte Carlo book is that of monte_carlo.py: 1,000 positions (300 options) on 500 factors, a million
 scenarios. In turns: in this process; as Ray tasks on one worker (4 shards); on two workers (8 shards), all on
-one node (with --address, of that cluster's first one with two CPUs). Wall time, medians, and the share of the
-machine that is idle beside idle Ray processes. Then the firm with 50 shares in one thread, 98,304 scenarios:
+one node (with --address, of that cluster's first one with two CPUs). Wall time, medians, and what Ray's
+processes take of a core while they are idle. Then the firm with 50 shares in one thread, 98,304 scenarios:
 what VaR, ES and stress of the book, its cube, and judging the orders take of a decision cycle.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from monte_carlo import idle_share
+from idle_ray import idle_ray_share
 from quarter_hours import HISTORY_SESSIONS, write_quarter_hours
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tail_sampler import benchmark_book
@@ -195,13 +195,13 @@ def cycle_shares(sessions: int = 3) -> dict[str, float]:
 def report(found: dict[str, float], idle: float | None) -> dict[str, float | None]:
     """Print the table; the ratios."""
     alone, one, two = found.values()
-    ratios = {"tasks over process": one / alone, "two workers over one": one / two, "idle": idle}
+    ratios = {"tasks over process": one / alone, "two workers over one": one / two, "idle Ray, cores": idle}
     for name, took in found.items():
         print(f"{name:18s} {took:7.3f} s   {BLOCKS * BLOCK / took:12,.0f} scenarios/s")
     print(f"as tasks over in process: {one / alone:.3f} (target at most {OVERHEAD_MAX})")
     print(f"two workers against one: {one / two:.2f} (target at least {WORKERS_RATIO_MIN})")
     if idle is not None:
-        print(f"share of the machine that was idle beside idle Ray processes: {idle:.1%}")
+        print(f"Ray's processes, idle, take {idle:.3f} of a core")
     return ratios
 
 
@@ -221,7 +221,7 @@ def main() -> None:
     try:
         print("warming two workers", file=sys.stderr, flush=True)
         warm_workers(2, fingerprint)
-        idle = idle_share()
+        idle = idle_ray_share()
         found = scaling(options.rounds, fingerprint)
     finally:
         cluster.disconnect()

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from monte_carlo import idle_share
+from idle_ray import idle_ray_share
 from msgspec.structs import replace
 from nodes import Node, host_nodes_or_loopback
 from risk_cluster import CONFIG, large_request
@@ -205,7 +205,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     try:
         progress("warming the workers")
         warm(fingerprint)
-        found: dict[str, Any] = {"nodes": len(ray.nodes()), "idle": idle_share()}
+        found: dict[str, Any] = {"nodes": len(ray.nodes()), "idle_ray": idle_ray_share()}
         if "monte_carlo" in options.parts:
             found["monte_carlo"] = monte_carlo(options.rounds, fingerprint)
         if "signals" in options.parts:
@@ -233,8 +233,8 @@ def report(found: Mapping[str, Any]) -> None:
             more = found[what]["crossing"].get(name)
             told = "" if more is None else f"   crossing nodes: {more:+.1%} (at most {CROSSING_MAX:+.0%})"
             print(f"  {name:14s} {statistics.median(taken) * 1000:9.1f} ms{told}")
-    if found["idle"] is not None:
-        print(f"share of the machine that was idle beside idle Ray processes: {found['idle']:.1%}")
+    if found["idle_ray"] is not None:
+        print(f"Ray's processes on the head, idle, take {found['idle_ray']:.3f} of a core")
     if "model" in found:
         report_model(found["model"])
 

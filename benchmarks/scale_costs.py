@@ -8,6 +8,7 @@ workers' against it, who share these few cores with it.
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from firm.events.risk import RiskRunRequested
 from firm.risk.cube import Shard, plan
 from firm.risk.run import conclude, measure
 from firm.risk_kernels.montecarlo import BLOCK
-from firm.risk_kernels.tail import Tail, shard_request, tail_size
+from firm.risk_kernels.tail import Tail, shard_request, shard_tail, tail_size
 
 TASKS = 200
 BYTES = 32 * 2**20
@@ -145,24 +146,27 @@ def _merge(request: RiskRunRequested, rounds: int) -> float:
     points = []
     for shards in (8, 64, 512):
         tails = [_some_tail(shard, request) for shard in plan(request, shards)]
-        again = lambda number, _k, tails=tails: tails[number]  # noqa: E731 - whole shards: never asked
-        points.append(
-            (shards, median_of(rounds, lambda t=tails, a=again: wall(lambda: conclude(0, request, t, (), a))))
-        )
+        merge = partial(conclude, 0, request, tails, (), _never_again)
+        points.append((shards, median_of(rounds, lambda merge=merge: wall(merge))))
     return line(points)[1]
+
+
+def _never_again(number: int, k: int) -> Tail:
+    raise AssertionError(f"shard {number} was cut to suffice, and is asked for {k}")
 
 
 def _tail_fraction(request: RiskRunRequested) -> float:
     """The share of its scenarios that a shard sends back."""
     shard = plan(request, 8)[0]
+    return _tail_of(shard, request) / (shard.blocks * BLOCK)
+
+
+def _tail_of(shard: Shard, request: RiskRunRequested) -> int:
     worst = max(tail_size(request.scenarios, level) for level in (request.confidence, request.es_confidence))
-    count = shard.blocks * BLOCK
-    return shard_request(worst, count, request.scenarios) / count
+    return shard_request(worst, shard.blocks * BLOCK, request.scenarios)
 
 
 def _some_tail(shard: Shard, request: RiskRunRequested) -> Tail:
     """A tail as large as a shard's, of any numbers: the merge does not care which."""
-    count = round(_tail_fraction(request) * shard.blocks * BLOCK)
     draws = np.random.default_rng(shard.first_block).standard_normal(shard.blocks * BLOCK)
-    worst = np.argsort(draws, kind="stable")[:count]
-    return Tail(draws[worst], worst + shard.first_block * BLOCK, shard.blocks * BLOCK)
+    return shard_tail(draws, shard.first_block * BLOCK, _tail_of(shard, request))
