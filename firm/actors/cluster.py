@@ -26,6 +26,9 @@ WORKER_NICENESS = 0
 TASKS_REMEMBERED = 10_000
 """Calls whose story Ray keeps for its dashboard. Its own default, 100,000, is some 200 MB after a day."""
 
+WORKERS_START_WITHIN_S = 600
+"""Ray's own 60 s would end, on a busy machine, what is nearly up, and begin it again without end."""
+
 
 def connect(cluster: Cluster) -> str:
     """Start an embedded Ray, or join the running one; the dashboard's address, or nothing.
@@ -70,6 +73,7 @@ def connect(cluster: Cluster) -> str:
                 "idle_worker_killing_time_threshold_ms": KEEP_IDLE_WORKERS_MS,
                 "worker_niceness": WORKER_NICENESS,
                 "task_events_max_num_task_in_gcs": TASKS_REMEMBERED,
+                "worker_register_timeout_seconds": WORKERS_START_WITHIN_S,
             },
         )
     return str(context.dashboard_url or "")
