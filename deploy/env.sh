@@ -4,9 +4,9 @@ export PATH="$firm/.venv/bin:$PATH"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_health_check_initial_delay_ms=0 RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=4
-# On a busy host Ray and its workers take longer to start than the 30 and 60 s it allows itself and them; a worker that
-# is nearly up would be ended and begun again, without end.
-export RAY_raylet_start_wait_time_s=120 RAY_worker_register_timeout_seconds=600
+# On a busy host a worker can take longer to start than Ray's 60 s: it would be ended when it is nearly up, and begun
+# again, without end.
+export RAY_worker_register_timeout_seconds=600
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 case "$(uname -m)" in
 x86_64) export OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" ;;
