@@ -7,13 +7,15 @@ from typing import Any
 
 COLOURS = ("#1b6ca8", "#b3261e", "#2e7d32", "#7b5ea7")
 WIDE, HIGH, LEFT, TOP = 520.0, 300.0, 60.0, 40.0
+JUST_BELOW = 0.05
+"""Of a power of ten: a speed-up of 0.99 needs no power of its own."""
 
 
 class Axis:
     """Logarithmic, from the power of ten below the smallest value to the one above the largest."""
 
     def __init__(self, values: Sequence[float], start: float, length: float) -> None:
-        self.low, self.high = floor(log10(min(values))), -floor(-log10(max(values)))
+        self.low, self.high = floor(log10(min(values)) + JUST_BELOW), -floor(-log10(max(values)))
         self.high = max(self.high, self.low + 1)
         self._start, self._length = start, length
 
@@ -62,15 +64,19 @@ def _check(checked: Sequence[Mapping[str, Any]], left: float) -> list[str]:
     values = [each[which] for each in checked for which in ("measured", "predicted")]
     x, y = Axis(values, left, HIGH), Axis(values, TOP + HIGH, -HIGH)
     ends = [(x.at(each), y.at(each)) for each in (x.powers[0], x.powers[-1])]
-    dots = [_dot(x, y, each) for each in checked]
+    colours = dict(zip(sorted({each["nodes"] for each in checked}), COLOURS, strict=False))
+    dots = [_dot(x, y, each, colours[each["nodes"]]) for each in checked]
+    for place, (nodes, colour) in enumerate(colours.items()):
+        name = f"{nodes} node{'s' * (nodes > 1)}"
+        dots.append(_text(left + 12, TOP + 18 + 18 * place, name, 12, colour))
     frame = _frame(x, y, left, "measured here, s", HIGH)
     return [_text(left, 24, "predicted, s", 14), *frame, _line(ends, "#888", dashed=True), *dots]
 
 
-def _dot(x: Axis, y: Axis, run: Mapping[str, Any]) -> str:
+def _dot(x: Axis, y: Axis, run: Mapping[str, Any], colour: str) -> str:
     place = f'cx="{x.at(run["measured"]):.1f}" cy="{y.at(run["predicted"]):.1f}"'
     told = f"{run['scenarios']:,} scenarios, {run['shards']} shards, {run['nodes']} nodes"
-    return f'<circle {place} r="4" fill="{COLOURS[0]}"><title>{told}</title></circle>'
+    return f'<circle {place} r="4" fill="{colour}"><title>{told}</title></circle>'
 
 
 def _frame(x: Axis, y: Axis, left: float, label: str, wide: float = WIDE) -> list[str]:
