@@ -48,7 +48,7 @@ def test_a_frozen_leader_that_wakes_up_neither_writes_nor_sends_and_names_the_ne
 
 
 def test_a_firm_cut_off_from_its_standby_stands_still_says_so_and_goes_on_when_it_answers(tmp_path: Path):
-    silence, outcome = silence_standby(tmp_path, 900)
+    silence, outcome = silence_standby(tmp_path, 500, days=6)
 
     print(silence, outcome)
     assert silence.ready == 503
