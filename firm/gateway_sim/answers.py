@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from firm.gateway_sim import answers_account, answers_data, answers_orders, answers_reference
+from firm.gateway_sim import answers_account, answers_data, answers_options, answers_orders, answers_reference
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.session import Session
@@ -29,9 +29,9 @@ ANSWERS: dict[str, Answer] = {
     "reqAccountSummary": answers_account.account_summary,
     "reqPnL": answers_account.profit_and_loss,
     "reqPnLSingle": answers_account.profit_and_loss,
-    "reqSecDefOptParams": answers_reference.option_parameters,
-    "calculateImpliedVolatility": answers_reference.calculate,
-    "calculateOptionPrice": answers_reference.calculate,
+    "reqSecDefOptParams": answers_options.option_parameters,
+    "calculateImpliedVolatility": answers_options.calculate,
+    "calculateOptionPrice": answers_options.calculate,
     "reqMktDepth": answers_reference.market_depth,
     "reqMktDepthExchanges": answers_reference.depth_venues,
     "reqSmartComponents": answers_reference.smart_components,

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from firm.gateway_sim.account_values import AccountValue, Holding, account_values, ledger, portfolio, profit
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import contract
+from firm.gateway_sim.catalogue import NO_DEFINITION, contract
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.lines import ACCOUNTS, PROFITS, SUMMARIES, beyond
 from firm.gateway_sim.session import Session
 from firm.gateway_sim.times import local
 
@@ -27,6 +28,8 @@ def positions_multi(brokerage: Brokerage, session: Session, asked: Values) -> No
         return session.error(
             req_id, 321, f"Error validating request: invalid account code {asked['account']!r}"
         )
+    if (refused := beyond(ACCOUNTS, session.position_requests, req_id)) is not None:
+        return session.error(req_id, *refused)
     session.position_requests.add(req_id)
     session.drop("positions multi", req_id)
     _say_positions_multi(brokerage, session, req_id)
@@ -50,6 +53,8 @@ def account_updates_multi(brokerage: Brokerage, session: Session, asked: Values)
         return session.error(
             req_id, 321, f"Error validating request: invalid account code {asked['account']!r}"
         )
+    if (refused := beyond(ACCOUNTS, session.account_requests, req_id)) is not None:
+        return session.error(req_id, *refused)
     session.account_requests.add(req_id)
     session.drop("account multi", req_id)
     _say_account_multi(brokerage, session, req_id)
@@ -59,10 +64,12 @@ def account_updates_multi(brokerage: Brokerage, session: Session, asked: Values)
 def account_summary(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """The tags asked for (`$LEDGER` and `$LEDGER:ALL` bring the cash ledger) now, and changes later."""
     req_id = asked["reqId"]
+    if (refused := beyond(SUMMARIES, session.summaries, req_id)) is not None:
+        return session.error(req_id, *refused)
     session.summaries[req_id] = frozenset(tag.strip() for tag in asked["tags"].split(",") if tag.strip())
     session.drop("summary", req_id)
     _say_summary(brokerage, session, req_id)
-    session.say("accountSummaryEnd", reqId=req_id)
+    return session.say("accountSummaryEnd", reqId=req_id)
 
 
 def profit_and_loss(brokerage: Brokerage, session: Session, asked: Values) -> None:
@@ -73,7 +80,9 @@ def profit_and_loss(brokerage: Brokerage, session: Session, asked: Values) -> No
             req_id, 321, f"Error validating request: invalid account code {asked['account']!r}"
         )
     if con_id is not None and brokerage.catalogue.find({"conId": con_id}) is None:
-        return session.error(req_id, 200, "No security definition has been found for the request")
+        return session.error(req_id, 200, NO_DEFINITION)
+    if (refused := beyond(PROFITS, session.pnl, req_id)) is not None:
+        return session.error(req_id, *refused)
     session.pnl[req_id] = con_id
     session.drop("pnl", req_id)
     return _say_profit(brokerage, session, req_id)
@@ -102,7 +111,7 @@ def say_changes(brokerage: Brokerage, session: Session, *, whole: bool) -> None:
 
 def _position_items(brokerage: Brokerage, session: Session, topic: str, req_id: int) -> list[Holding]:
     """Holdings to report: open ones, and those told before that have become flat, if they changed."""
-    before = session.told.get((topic, req_id), {})
+    before = session.before(topic, req_id)
     holdings = [h for h in portfolio(brokerage) if h.quantity or h.instrument.index in before]
     items = [(h.instrument.index, (h.quantity, h.average_cost)) for h in holdings]
     changed = {index for index, _ in session.news(topic, req_id, items)}

@@ -7,37 +7,26 @@ from typing import Any
 from firm.domain.instrument import Instrument
 from firm.domain.order import Side
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
-from firm.gateway_sim.answers_reference import option_data, option_details
-from firm.gateway_sim.bar_requests import bar_values, bars_for
+from firm.gateway_sim.answers_options import option_data, option_details
+from firm.gateway_sim.bar_requests import Window, bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import LETTERS, fill_venue
+from firm.gateway_sim.catalogue import LETTERS, NO_DEFINITION, fill_venue
 from firm.gateway_sim.codec.kinds import plain, shares
 from firm.gateway_sim.codec.table import Values
-from firm.gateway_sim.history import intraday_bars
+from firm.gateway_sim.history import Bar, intraday_bars
+from firm.gateway_sim.lines import EVERY_TICK, HISTORY, MARKET_DATA, beyond
 from firm.gateway_sim.rights import DELAYED_TICK, SHOWING_DELAYED, is_delayed, is_mute, refusal
 from firm.gateway_sim.session import BarRequest, Session, TickByTick, TickRequest
 from firm.gateway_sim.times import execution_time, local_date
 from firm.tape.tape import Frame
 
-BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE, OPEN = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    14,
-)
+BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE = range(6)
+HIGH, LOW, VOLUME, CLOSE, OPEN = 6, 7, 8, 9, 14
 LAST_TIMESTAMP, RT_VOLUME = 45, 48
 HALTED, BID_EXCHANGE, ASK_EXCHANGE = 49, 32, 33
 REALTIME_BAR_NS = 5 * NS_PER_SECOND
-NO_DEFINITION = "No security definition has been found for the request"
+BARS_MAX = 100_000  # a message has at most 16 MiB, a bar at most 150 bytes
 BBO_EXCHANGE, SNAPSHOT_PERMISSIONS = "9c0001", 3
-TICK_LINES_MAX = 100
 
 
 def contract_details(brokerage: Brokerage, session: Session, asked: Values) -> None:
@@ -97,9 +86,10 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
         return session.error(req_id, 200, NO_DEFINITION)
     if (refused := refusal(session, instrument)) is not None:
         return session.error(req_id, *refused)
+    if not asked["snapshot"] and (refused := beyond(MARKET_DATA, session.lines, req_id)) is not None:
+        return session.error(req_id, *refused)
     delayed = is_delayed(session, instrument)
-    if len(session.ticks) >= TICK_LINES_MAX and not asked["snapshot"]:
-        return session.error(req_id, 101, "Max number of tickers has been reached")
+    session.forget(req_id)
     session.say(
         "tickReqParams",
         reqId=req_id,
@@ -124,6 +114,7 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     if instrument.index in brokerage.exchange.book.halted:
         session.say("tickGeneric", reqId=req_id, tickType=HALTED, value=1.0)
     if asked["snapshot"]:
+        session.forget(req_id)
         return session.say("tickSnapshotEnd", reqId=req_id)
     session.ticks[req_id] = request
     return None
@@ -165,6 +156,8 @@ def tick_by_tick(brokerage: Brokerage, session: Session, asked: Values) -> None:
         return session.error(asked["reqId"], 200, NO_DEFINITION)
     if asked["tickType"] not in {"Last", "AllLast", "BidAsk", "MidPoint"}:
         return session.error(asked["reqId"], 321, f"Error validating request: tick type {asked['tickType']}")
+    if (refused := beyond(EVERY_TICK, session.tick_by_tick, asked["reqId"])) is not None:
+        return session.error(asked["reqId"], *refused)
     session.tick_by_tick[asked["reqId"]] = TickByTick(asked["reqId"], instrument, asked["tickType"])
     return None
 
@@ -175,21 +168,12 @@ def historical(brokerage: Brokerage, session: Session, asked: Values) -> None:
     instrument = brokerage.catalogue.find(asked)
     if instrument is None:
         return session.error(req_id, 200, NO_DEFINITION)
-    prefix = "Historical Market Data Service error message:"
-    if session.faults.on("history farm", session.client_id):
-        return session.error(req_id, 162, f"{prefix}HMDS server disconnect occurred.")
-    if session.faults.on("pace", session.client_id):
-        request = tuple(str(value) for name, value in asked.items() if name != "reqId")
-        if broken := session.pace.violation(session.heard_at, instrument.index, request):
-            text = f"{prefix}Historical data request pacing violation: {broken}"
-            return session.error(req_id, 162, text)
+    if (refused := beyond(HISTORY, session.growing_bars, req_id)) is not None:
+        return session.error(req_id, *refused)
     try:
-        bars, window = bars_for(brokerage, instrument, asked)
+        bars, window = _history(brokerage, session, instrument, asked)
     except ValueError as reason:
-        return session.error(req_id, 162, f"{prefix}{reason}")
-    if not bars:
-        text = f"{prefix}HMDS query returned no data: {instrument.symbol}@SMART {asked['whatToShow'].title()}"
-        return session.error(req_id, 162, text)
+        return session.error(req_id, 162, f"Historical Market Data Service error message:{reason}")
     session.say(
         "historicalData",
         reqId=req_id,
@@ -200,6 +184,26 @@ def historical(brokerage: Brokerage, session: Session, asked: Values) -> None:
     if asked["keepUpToDate"]:
         session.growing_bars[req_id] = BarRequest(req_id, instrument, asked)
     return None
+
+
+def _history(
+    brokerage: Brokerage, session: Session, instrument: Instrument, asked: Values
+) -> tuple[list[Bar], Window]:
+    """The bars and their window; ValueError says why there are none."""
+    if session.faults.on("history farm", session.client_id):
+        raise ValueError("HMDS server disconnect occurred.")
+    if session.faults.on("pace", session.client_id):
+        request = tuple(str(value) for name, value in asked.items() if name != "reqId")
+        if broken := session.pace.violation(session.heard_at, instrument.index, request):
+            raise ValueError(f"Historical data request pacing violation: {broken}")
+    bars, window = bars_for(brokerage, instrument, asked)
+    if len(bars) > BARS_MAX:
+        raise ValueError(f"{len(bars)} bars are more than fit into an answer ({BARS_MAX}); ask for fewer.")
+    if not bars:
+        raise ValueError(
+            f"HMDS query returned no data: {instrument.symbol}@SMART {asked['whatToShow'].title()}"
+        )
+    return bars, window
 
 
 def head_timestamp(brokerage: Brokerage, session: Session, asked: Values) -> None:
@@ -224,6 +228,8 @@ def realtime_bars(brokerage: Brokerage, session: Session, asked: Values) -> None
         return session.error(asked["reqId"], 200, NO_DEFINITION)
     if asked["whatToShow"] not in {"TRADES", "MIDPOINT", "BID", "ASK"}:
         return session.error(asked["reqId"], 321, f"Error validating request: no {asked['whatToShow']} bars")
+    if (refused := beyond(MARKET_DATA, session.lines, asked["reqId"])) is not None:
+        return session.error(asked["reqId"], *refused)
     session.live_bars[asked["reqId"]] = BarRequest(asked["reqId"], instrument, asked)
     return None
 

@@ -84,7 +84,7 @@ def _shares(volume: float) -> int | float:
 
 
 def _start(duration: str, end: int, day_starts: list[int]) -> int:
-    """Where a duration such as `30 D` begins. Days are trading days, as the gateway counts them."""
+    """Where a duration such as `30 D` begins, in 1970 at the earliest. Days are trading days, as in TWS."""
     count_text, _, unit = duration.partition(" ")
     if not count_text.isdecimal() or not 0 < int(count_text) <= DURATION_MAX or unit not in set("SDWMY"):
         raise ValueError(
@@ -92,11 +92,11 @@ def _start(duration: str, end: int, day_starts: list[int]) -> int:
         )
     count = int(count_text)
     if unit == "S":
-        return end - count * NS_PER_SECOND
+        return max(0, end - count * NS_PER_SECOND)
     if unit == "D":
         return day_starts[max(0, len(day_starts) - count)] if day_starts else end
     days = {"W": 7, "M": 30.4375, "Y": 365.25}[unit] * count
-    return end - int(days * NS_PER_DAY)
+    return max(0, end - int(days * NS_PER_DAY))
 
 
 def _grouped(daily: list[Bar], unit: str) -> list[Bar]:

@@ -18,6 +18,7 @@ from firm.gateway_sim.contracts import Contracts
 from firm.gateway_sim.times import ZONE_NAME, local, local_date
 
 FILL_VENUE = "ISLAND"
+NO_DEFINITION = "No security definition has been found for the request"
 VALID_EXCHANGES = ("SMART", "NASDAQ", "ISLAND", "ARCA", "NYSE", "BATS", "IEX")
 ORDER_TYPES = (
     "ADAPTIVE,ALGO,AON,COND,DAY,FOK,GAT,GTC,GTD,ICE,IOC,LMT,LOC,MKT,MOC,OCA,OPG,STP,STPLMT,TRAIL,TRAILLMT,"

@@ -11,6 +11,7 @@ from firm.gateway_sim import (
     answers_account,
     answers_auction,
     answers_data,
+    answers_options,
     answers_orders,
     answers_reference,
 )
@@ -29,6 +30,7 @@ from firm.gateway_sim.session import Cut, Session, set_link
 
 NOT_SERVED_IDS = frozenset(message.id for message in NOT_SERVED)
 START_API = 71
+UNKNOWN_MAX = 200
 ACCOUNT_EVERY_NS = 180 * 1_000_000_000
 FARMS = (
     (2104, "Market data farm connection is OK:usfarm"),
@@ -168,6 +170,8 @@ class Gateway:
     def _cancel_or_refuse(self, session: Session, message: Message, values: Values) -> None:
         asked = values.get("reqId")
         req_id = asked if isinstance(asked, int) else -1
+        if message.name.startswith("cancel") and asked is not None:
+            session.forget(req_id)
         match message.name:
             case "cancelMktData":
                 session.ticks.pop(req_id, None)
@@ -213,7 +217,8 @@ class Gateway:
             session.error(number, 321, f"Error validating request: {message.name} is not simulated")
 
     def _note_unknown(self, name: str) -> None:
-        self.unknown[name] = self.unknown.get(name, 0) + 1
+        known = name if name in self.unknown or len(self.unknown) < UNKNOWN_MAX else "others"
+        self.unknown[known] = self.unknown.get(known, 0) + 1
 
     # the clock
 
@@ -238,7 +243,7 @@ class Gateway:
             if frame is not None:
                 answers_data.say_frame(self.brokerage, session, frame)
                 if not is_mute(session):
-                    answers_reference.say_options(self.brokerage, session, frame)
+                    answers_options.say_options(self.brokerage, session, frame)
                     answers_reference.say_depths(self.brokerage, session)
                     answers_auction.say_auctions(self.brokerage, session)
         self._deliver(messages, account_due=self._account_due(self.brokerage.at))

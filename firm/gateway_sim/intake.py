@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from firm.domain.instrument import Instrument
 from firm.exchange import OrderTicket
-from firm.gateway_sim.catalogue import Catalogue
+from firm.gateway_sim.catalogue import NO_DEFINITION, Catalogue
 from firm.gateway_sim.codec.table import Values
 from firm.gateway_sim.expiries import Expiries
 from firm.gateway_sim.ledger import Ledger
@@ -38,7 +38,7 @@ class Intake:
         instrument = self._contract(values, at)
         venue = self._catalogue.route(instrument, values["exchange"])
         if venue is None:
-            raise Refusal(200, f"No security definition has been found for the request: {values['exchange']}")
+            raise Refusal(200, f"{NO_DEFINITION}: {values['exchange']}")
         ticket = ticket_of(values, instrument, self._parent(client_id, values), self._catalogue.find, at)
         ticket = replace(ticket, venue=venue)
         if known is not None and not values["whatIf"]:
@@ -51,7 +51,7 @@ class Intake:
         if instrument is None and self._chains.find(values, local_date(at)):
             raise Refusal(201, "Order rejected - reason: not simulated here: the tape has no option quotes")
         if instrument is None:
-            raise Refusal(200, "No security definition has been found for the request")
+            raise Refusal(200, NO_DEFINITION)
         if self._expiries.over(instrument, at):
             raise Refusal(201, f"Order rejected - reason: the contract expired on {instrument.expiry}")
         return instrument

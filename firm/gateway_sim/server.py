@@ -27,6 +27,7 @@ CONTROL_LINE_MAX = 65_536
 MESSAGES_PER_SECOND_MAX = 50
 PACE_STRIKES = 3
 CLIENTS_MAX = 32
+TURN_SECONDS, TURN_BYTES = 0.01, 1024 * 1024
 GREETING_BYTES_MAX, REQUEST_BYTES_MAX = 4096, 1024 * 1024
 NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -107,6 +108,7 @@ class Server:
                 data = await asyncio.wait_for(reader.read(READ_BYTES), limit)
                 if not data:
                     return
+                began = time.monotonic()
                 for payload in deframer.feed(greeter.feed(data)):
                     if session is None:
                         session = self._agree(payload, writer)
@@ -121,6 +123,9 @@ class Server:
                         continue
                     session.heard_at = recent[-1]
                     self.gateway.receive(session, payload)
+                    if time.monotonic() - began > TURN_SECONDS or len(session.out) > TURN_BYTES:
+                        await self._pass_on(session, writer)
+                        began = time.monotonic()
                 if session is not None and session.client_id is not None:
                     deframer.limit = REQUEST_BYTES_MAX
                 await self._flush()
@@ -132,6 +137,12 @@ class Server:
             if session is not None:
                 self.gateway.disconnect(session)
                 self._writers.pop(session, None)
+
+    async def _pass_on(self, session: Session, writer: asyncio.StreamWriter) -> None:
+        """Let the others have their turn: one client's many requests must not keep them waiting."""
+        await self._flush()
+        session.closing = session.closing or writer.is_closing()
+        await asyncio.sleep(0)
 
     def _agree(self, payload: bytes, writer: asyncio.StreamWriter) -> Session | None:
         gateway = self.gateway

@@ -91,7 +91,7 @@ class Session:
         self.account_requests: set[int] = set()
         self.summaries: dict[int, frozenset[str]] = {}
         self.pnl: dict[int, int | None] = {}
-        self.told: dict[tuple[str, int], Mapping[Any, Any]] = {}
+        self.told: dict[int, dict[str, Mapping[Any, Any]]] = {}
 
     def say(self, message: str, **values: Any) -> None:
         """Queue a message for the client."""
@@ -126,13 +126,26 @@ class Session:
     def news(self, topic: str, req_id: int, items: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """Those of `items` (key, value) that differ from what this subscription was told last."""
         current = dict(items)
-        before = self.told.get((topic, req_id), {})
-        self.told[topic, req_id] = current
+        before = self.before(topic, req_id)
+        self.told.setdefault(req_id, {})[topic] = current
         return [(key, value) for key, value in current.items() if before.get(key) != value]
 
+    def before(self, topic: str, req_id: int) -> Mapping[Any, Any]:
+        """What this subscription was told last."""
+        return self.told.get(req_id, {}).get(topic, {})
+
     def drop(self, topic: str, req_id: int) -> None:
-        """Forget what a cancelled subscription was told."""
-        self.told.pop((topic, req_id), None)
+        """A subscription begins anew: it is told everything again."""
+        self.told.get(req_id, {}).pop(topic, None)
+
+    def forget(self, req_id: int) -> None:
+        """A subscription has ended: what it was told is of no use any more."""
+        self.told.pop(req_id, None)
+
+    @property
+    def lines(self) -> set[int]:
+        """The requests that count as lines of market data."""
+        return {*self.ticks, *self.options, *self.live_bars}
 
 
 def set_link(session: Session, *, up: bool, lost: bool) -> None:

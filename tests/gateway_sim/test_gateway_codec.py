@@ -27,38 +27,10 @@ from firm.gateway_sim.codec.framing import Deframer, Greeter, agreed_version, fi
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
 from firm.gateway_sim.codec.replies import ALL, REPLIES
 from firm.gateway_sim.codec.requests import REQUESTS, SERVED
-from firm.gateway_sim.codec.table import Count, Field, Message, Rest, Row, When
+from firm.gateway_sim.codec.table import Message
+from tests.gateway_sim.wire_values import values_for
 
 VERSIONS = st.integers(157, 178)
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
-BY_KIND: dict[str, st.SearchStrategy[Any]] = {
-    "int": st.none() | st.integers(-(2**31) + 1, 2**31 - 2),
-    "float": st.none() | st.floats(-1e12, 1e12),
-    "decimal": st.none() | st.decimals(-(10**9), 10**9, places=4),
-    "bool": st.booleans(),
-    "text": TEXTS,
-    "escaped": TEXTS,
-}
-
-
-def values_for(draw: Any, rows: tuple[Row, ...], version: int, values: dict[str, Any]) -> dict[str, Any]:
-    """Random values for exactly the fields this version of the message has."""
-    for row in rows:
-        match row:
-            case Field(name=name, kind=kind):
-                if row.spoken(version):
-                    values[name] = draw(BY_KIND[kind.name])
-                    if name == "condType":
-                        values[name] = draw(st.sampled_from([1, 3, 4, 5, 6, 7]))
-            case Count(name=name, rows=group):
-                size = draw(st.integers(0, 3))
-                values[name] = [values_for(draw, group, version, {}) for _ in range(size)]
-            case When(test=test, rows=group, since=since):
-                if version >= since and test(values):
-                    values_for(draw, group, version, values)
-            case Rest(name=name, most=most):
-                values[name] = draw(st.lists(TEXTS, max_size=min(most, 3)))
-    return values
 
 
 @pytest.mark.parametrize("message", [*ALL, *REQUESTS.values()], ids=lambda m: f"{m.id}-{m.name}")

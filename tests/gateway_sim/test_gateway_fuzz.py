@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from firm.errors import GatewayProtocol
 from firm.gateway_sim.codec.framing import Deframer, Greeter, fields_of, frame
-from firm.gateway_sim.codec.requests import REQUESTS
+from firm.gateway_sim.codec.place_order import PLACE_ORDER
+from firm.gateway_sim.codec.requests import REFERENCE, REQUESTS, SERVED
+from firm.gateway_sim.codec.table import Message
+from firm.gateway_sim.gateway import START_API
 from firm.gateway_sim.server import GREETING_BYTES_MAX, READ_BYTES, REQUEST_BYTES_MAX
 from tests.gateway_sim.tcp_world import DEADLINE, HOST, TcpClient, tcp_gateway
+from tests.gateway_sim.wire_values import PLAUSIBLE, values_for
 from tests.gateway_sim.wire_world import Client, gateway
 
 NUMBERS = [str(number) for number in REQUESTS]
@@ -74,6 +78,40 @@ def test_no_request_makes_the_gateway_fail(requests: list[tuple[str, list[str]]]
 
     good.heard()
     assert [name for name, _ in good.ask("reqCurrentTime")] == ["currentTime"]
+
+
+KNOWN = {
+    "conId": 0,
+    "symbol": "AAA",
+    "secType": "STK",
+    "exchange": "SMART",
+    "currency": "USD",
+    "strike": None,
+}
+KNOWN |= dict.fromkeys(("lastTradeDate", "right", "localSymbol", "primaryExchange"), "")
+ASKED = [message for message in (*SERVED, *REFERENCE, PLACE_ORDER) if message.id != START_API]
+
+
+@pytest.mark.parametrize("message", ASKED, ids=lambda m: m.name)
+def test_no_request_that_could_be_meant_makes_the_gateway_fail(message: Message):
+    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.data(), st.integers(157, 178))
+    def asked(data: Any, version: int) -> None:
+        gw = gateway()
+        odd, plain = Client(gw, 1, version), Client(gw, 2)
+        gw.step(None)
+        for _ in range(3):
+            values = values_for(data.draw, message.rows, version, {}, PLAUSIBLE)
+            if "secType" in message.names() and data.draw(st.booleans(), label="known"):
+                values |= KNOWN
+            odd.raw(*message.encode(version, values))
+            gw.step(gw.brokerage.at)
+        gw.step(None)
+
+        plain.heard()
+        assert [name for name, _ in plain.ask("reqCurrentTime")] == ["currentTime"]
+
+    asked()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
