@@ -1,11 +1,11 @@
 """How fast the event store makes entries durable, beside two peers measured in the same run.
 
-`python benchmarks/event_store.py [--json FILE] [--directory DIR]`, with the package installed. The peers:
-the standard library's sqlite3 with the same durability (WAL, synchronous=FULL) but without encryption, hash
-chain, signatures and triggers; and a plain file that is appended to and fsynced, the floor for anything
-durable. Beside it the same store with a standby (`firm standby`, a process of its own on loopback, whose
-copy is on the same disk: two disks and a network apart the two waits are not shared, so read the difference,
-not the sum). Every figure is the median of several runs; the candidates take turns.
+`python benchmarks/event_store.py [--rounds 5] [--json FILE] [--directory DIR]`, with the package installed.
+The peers: the standard library's sqlite3 with the same durability (WAL, synchronous=FULL) but without
+encryption, hash chain, signatures and triggers; and a plain file that is appended to and fsynced, the floor
+for anything durable. Beside it the same store with a standby (`firm standby`, its own process on loopback,
+whose copy is on the same disk: two disks and a network apart the two waits are not shared, so read the
+difference, not the sum). Every figure is the median of several runs; the candidates take turns.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from firm.store.verify import verify
 BATCHES = {1: 400, 10: 300, 100: 100, 1000: 30}
 """Batch size -> commits in one run."""
 
-RUNS = 5
+ROUNDS = 5
 PAYLOAD = b"x" * 120
 """About the size of an order event."""
 
@@ -58,6 +58,7 @@ def _standby(directory: Path, token: bytes) -> Iterator[int]:
         [*command, "127.0.0.1:0"],
         env=os.environ | {"FIRM_STANDBY_TOKEN": token.hex()},
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a line for every leader that calls
     ) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline().split(b" port ")[1].split(b",")[0])
@@ -148,12 +149,12 @@ def run(name: str, batch: int, commits: int, within: Path) -> dict[str, float]:
     }
 
 
-def compare(within: Path) -> list[dict[str, float | str]]:
+def compare(within: Path, rounds: int) -> list[dict[str, float | str]]:
     """Each candidate at each batch size; candidates take turns so that all meet the same machine."""
     table: list[dict[str, float | str]] = []
     for batch, commits in BATCHES.items():
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in CANDIDATES}
-        for _ in range(RUNS):
+        for _ in range(rounds):
             for name in CANDIDATES:
                 runs[name].append(run(name, batch, commits, within))
         medians = {
@@ -213,13 +214,14 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    options.add_argument("--rounds", type=int, default=ROUNDS)
     options.add_argument("--json", type=Path, help="also write the figures to this file")
     options.add_argument(
         "--directory", type=Path, help="measure on the disk of this directory (default: a temporary one)"
     )
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.directory) as place:
-        table, others = compare(Path(place)), other_figures(Path(place))
+        table, others = compare(Path(place), chosen.rounds), other_figures(Path(place))
     print(
         f"{'batch':>5}  {'store':<15}{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}"
         f"{'of plain':>10}{'of floor':>10}"
@@ -233,7 +235,7 @@ def main() -> None:
     if chosen.json:
         machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
         chosen.json.write_text(
-            json.dumps({**machine, "runs": RUNS, "table": table, "others": others}, indent=1)
+            json.dumps({**machine, "rounds": chosen.rounds, "table": table, "others": others}, indent=1)
         )
 
 

@@ -198,7 +198,7 @@ class Known:
 
 
 KNOWN: Mapping[str, Known] = {
-    "event_store": Known(event_store),
+    "event_store": Known(event_store, ("--rounds", "1")),
     "local_runner": Known(local_runner, ("--days", "5", "--repeats", "1")),
     "monte_carlo": Known(monte_carlo, ("--rounds", "1")),
     "incremental_var": Known(incremental, ("--repeats", "10")),
