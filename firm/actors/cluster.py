@@ -47,16 +47,12 @@ def connect(cluster: Cluster) -> str:
                 log_to_driver=False,
                 logging_level="ERROR",
             )
-        except ray.exceptions.AuthenticationError as error:
+        except (ConnectionError, ray.exceptions.AuthenticationError) as error:
             raise FirmError(
-                f"the cluster at {cluster.address!r} needs its own token, found that it refuses ours. Take "
-                "the one from ~/.ray/auth_token of a node that trades; if it was made anew since the "
-                "cluster was started: firm cluster down, then firm cluster up"
-            ) from error
-        except ConnectionError as error:
-            raise FirmError(
-                f"a Ray cluster was needed at {cluster.address!r}, found none: {error}. Start one with "
-                "`firm cluster up`, or leave out --address to run an embedded Ray."
+                f"a Ray cluster that takes our token was needed at {cluster.address!r}, found none: {error}. "
+                "Start one with `firm cluster up`. If one runs, it has another token: take the one in "
+                "~/.ray/auth_token of another node, or give all a new one with firm cluster down and up. "
+                "Without --address the firm runs an embedded Ray"
             ) from error
         require_closed(ray.get_runtime_context().gcs_address)
     else:

@@ -26,12 +26,12 @@ def check(path: Path, tell: Tell) -> None:
     """Ask every host, and say that all is well; FirmError with everything that is not."""
     for host in require_sound(read_cluster_file(path)):
         assert host.node is not None
-        packages, heads = host.node.packages, host.facts["heads"]
+        packages, fingerprint, clock = host.node.packages, host.node.fingerprint, host.node.clock
+        off_ms = max(abs(clock.low), abs(clock.high)) * 1000
         tell(
             f"{host.name}: Python {host.node.python}, Ray {packages.get('ray', 'not installed yet')}, "
-            f"fingerprint {(host.node.fingerprint or 'not installed yet')[:16]}, clock within "
-            f"{max(abs(host.node.clock.low), abs(host.node.clock.high)) * 1000:.0f} ms of this machine's, "
-            f"{'Ray is running' if heads else 'no Ray is running'}"
+            f"fingerprint {fingerprint[:16] if fingerprint else 'not known yet'}, clock within {off_ms:.0f} "
+            f"ms of this machine's, {'Ray is running' if host.facts['heads'] else 'no Ray is running'}"
         )
 
 
