@@ -12,9 +12,9 @@ from firm.exchange import MarginRules, Money
 from firm.gateway_sim.brokerage import Brokerage
 from firm.gateway_sim.contracts import Contracts, load_contracts
 from firm.gateway_sim.gateway import Gateway
-from firm.gateway_sim.journal import FORMAT, Header, Journal
+from firm.gateway_sim.journal import Journal
 from firm.tape.tape import PRINT, QUOTE, Frame, Tape
-from tests.gateway_sim.wire_world import ACCOUNT, CLOSE, DAY, MINUTE, OPEN, Client
+from tests.gateway_sim.wire_world import ACCOUNT, CLOSE, DAY, MINUTE, OPEN, Client, header
 
 SEVERAL = ("AAA", "AAA@ARCA", "AAA@BATS", "SAP", "EUR.USD", "ESH4")
 CONTRACTS: dict[str, Any] = {
@@ -78,20 +78,8 @@ def several(folder: Path, *, journal: bool = False) -> Gateway:
     brokerage = Brokerage(world, CASH, ACCOUNT, rules, preset_notice=False, contracts=found, money=MONEY)
     if not journal:
         return Gateway(brokerage, None)
-    header = Header(
-        format=FORMAT,
-        account=ACCOUNT,
-        cash=str(CASH),
-        leverage="4",
-        shorts=True,
-        source_sha256=world.source_sha256,
-        first_at=world.frames[0].at,
-        frames=len(world.frames),
-        preset_notice=False,
-        contracts=found.sha256,
-        money="EUR",
-    )
-    return Gateway(brokerage, Journal(folder / "journal", header))
+    named = header(world, contracts=found.sha256, money="EUR")
+    return Gateway(brokerage, Journal(folder / "journal", named))
 
 
 def client_of(folder: Path) -> Client:

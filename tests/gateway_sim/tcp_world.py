@@ -14,7 +14,7 @@ from firm.gateway_sim.codec.requests import REQUESTS
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.process import ControlLine
 from firm.gateway_sim.server import Server
-from tests.gateway_sim.wire_world import BY_NUMBER, NUMBERS, Client, gateway
+from tests.gateway_sim.wire_world import BY_NUMBER, NUMBERS, Client, gateway, order
 
 DEADLINE = 10.0
 HOST = "127.0.0.1"
@@ -146,19 +146,7 @@ class TcpClient:
         return Client.short(self.heard())
 
     def order(self, order_id: int, action: str, quantity: int, **values: Any) -> None:
-        order = {
-            "orderId": order_id,
-            "symbol": "AAA",
-            "secType": "STK",
-            "exchange": "SMART",
-            "currency": "USD",
-            "action": action,
-            "totalQuantity": quantity,
-            "orderType": "LMT" if "lmtPrice" in values else "MKT",
-            "tif": "DAY",
-            "orderRef": f"ref-{order_id}",
-        }
-        self.send("placeOrder", **{**order, **values})
+        self.send("placeOrder", **order(order_id, action, quantity, **values))
 
     def place(self, order_id: int, action: str, quantity: int, **values: Any) -> list[str]:
         self.order(order_id, action, quantity, **values)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firm.gateway_sim.contracts import con_id_of
-from tests.gateway_sim.wire_world import CLOSE, DAY, MINUTE, OPEN, Client, gateway
+from tests.gateway_sim.wire_world import CLOSE, DAY, MINUTE, OPEN, Client, gateway, order
 
 CANCELLED = ["orderStatus Cancelled 0", "error 202"]
 FILLED = ["openOrder Filled", "orderStatus Filled 10"] * 2
@@ -22,17 +22,7 @@ def started() -> Client:
 
 def stated(client: Client, order_id: int, action: str, quantity: int, **values: Any) -> dict[str, Any]:
     """Place the order and return the values of the first openOrder and of its status together."""
-    order = {
-        "orderId": order_id,
-        "symbol": "AAA",
-        "secType": "STK",
-        "exchange": "SMART",
-        "currency": "USD",
-        "action": action,
-        "totalQuantity": Decimal(quantity),
-        "tif": "DAY",
-    }
-    heard = dict(reversed(client.ask("placeOrder", **{**order, **values})))
+    heard = dict(reversed(client.ask("placeOrder", **order(order_id, action, quantity, **values))))
     assert "openOrder" in heard, heard
     return {**heard["orderStatus"], **heard["openOrder"]}
 

@@ -60,7 +60,7 @@ def gateway(journal: Path | None = None, *, preset_notice: bool = False) -> Gate
     return Gateway(brokerage, Journal(journal, header(world)))
 
 
-def header(world: Tape) -> Header:
+def header(world: Tape, **more: str) -> Header:
     return Header(
         format=FORMAT,
         account=ACCOUNT,
@@ -71,7 +71,25 @@ def header(world: Tape) -> Header:
         first_at=world.frames[0].at,
         frames=len(world.frames),
         preset_notice=False,
+        **more,
     )
+
+
+def order(order_id: int, action: str, quantity: int, **values: Any) -> dict[str, Any]:
+    """The values of a placeOrder request for AAA: limited if it has a limit price."""
+    plain = {
+        "orderId": order_id,
+        "symbol": "AAA",
+        "secType": "STK",
+        "exchange": "SMART",
+        "currency": "USD",
+        "action": action,
+        "totalQuantity": Decimal(quantity),
+        "orderType": "LMT" if "lmtPrice" in values else "MKT",
+        "tif": "DAY",
+        "orderRef": f"ref-{order_id}",
+    }
+    return {**plain, **values}
 
 
 class Client:
@@ -110,19 +128,7 @@ class Client:
 
     def place(self, order_id: int, action: str, quantity: int, **values: Any) -> list[str]:
         """Place an order for AAA and return what was heard, in short."""
-        order: dict[str, Any] = {
-            "orderId": order_id,
-            "symbol": "AAA",
-            "secType": "STK",
-            "exchange": "SMART",
-            "currency": "USD",
-            "action": action,
-            "totalQuantity": Decimal(quantity),
-            "orderType": "LMT" if "lmtPrice" in values else "MKT",
-            "tif": "DAY",
-            "orderRef": f"ref-{order_id}",
-        }
-        return self.short(self.ask("placeOrder", **{**order, **values}))
+        return self.short(self.ask("placeOrder", **order(order_id, action, quantity, **values)))
 
     def step(self, until: int | None = None) -> list[str]:
         self.gateway.step(until)
