@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 
 from benchmarks.rows import Row
 
@@ -106,7 +106,7 @@ def drawing(rows: Sequence[Row], title: str) -> str:
     if not shown:
         return '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 10"/>\n'
     values = [log10(each) for row in shown for each in (row.ratio, row.target or 1.0) if each]
-    low, high = min(0.0, floor(min(values))), max(1.0, -floor(-max(values)))
+    low, high = min(0.0, *values) - 0.02, max(0.3, *values)
     left, wide, step = 430, 520, 22
     height = 60 + step * len(shown)
 
@@ -119,7 +119,7 @@ def drawing(rows: Sequence[Row], title: str) -> str:
         f"<title>{escape(title)}</title>",
         f'<text x="10" y="20" font-size="14">{escape(title)}</text>',
     ]
-    for power in range(int(low), int(high) + 1):
+    for power in range(ceil(low), floor(high) + 1):
         at = x(10.0**power)
         parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="32" y2="{height - 20}" stroke="#ccc"/>')
         parts.append(f'<text x="{at:.1f}" y="{height - 6}" text-anchor="middle">{10.0**power:g}</text>')
@@ -136,7 +136,7 @@ def _bar(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
     parts = [
         f'<text x="420" y="{top + 11}" text-anchor="end">{name}</text>',
         f'<rect x="{start:.1f}" y="{top}" width="{max(end - start, 1):.1f}" height="14" fill="{colour}"/>',
-        f'<text x="{end + 5:.1f}" y="{top + 11}">{row.ratio:.2f}</text>',
+        f'<text x="{max(end, x(row.target or row.ratio)) + 5:.1f}" y="{top + 11}">{row.ratio:.2f}</text>',
     ]
     if row.target is not None:
         at = x(row.target)
