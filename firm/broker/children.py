@@ -25,6 +25,9 @@ class ChildOrder:
         `OrderAccepted` has been said.
     cancel_reason, cancel_sent
         Why the firm wants it cancelled (None if it does not); whether that was sent in this connection.
+    cancel_ignored, cancel_refused
+        Whether the present query found it working although that had been sent before; whether the broker has
+        refused it since the last query.
     refusal
         Code and text of a refusal that is not confirmed yet.
     inactive
@@ -52,6 +55,8 @@ class ChildOrder:
     accepted: bool = False
     cancel_reason: str | None = None
     cancel_sent: bool = False
+    cancel_ignored: bool = False
+    cancel_refused: bool = False
     refusal: tuple[int, str] | None = None
     inactive: bool = False
     end: str | None = None
@@ -91,6 +96,12 @@ class ChildOrder:
         for perm_id in unmet:
             self.perm_ids[perm_id] = False
         return bool(unmet)
+
+    def cancel_again(self) -> None:
+        """After a complete query: a cancel that came to nothing is due again, a refused one a query later."""
+        if self.cancel_ignored and self.seen and not self.over:
+            self.cancel_sent, self.cancel_refused = self.cancel_refused, False
+        self.cancel_ignored = False
 
     def accept(self, perm_id: int) -> list[Event]:
         """The broker has it, as `perm_id` (0: it has not said yet); told once, and not after the end."""

@@ -55,10 +55,7 @@ class FillLedger:
             self._add(known, -1)
         self._fills[fill.exec_id] = fill
         self._add(fill, 1)
-        if fill.quantity and fill.exec_id not in self._fees:
-            self._unpaid.add(fill.exec_id)
-        else:
-            self._unpaid.discard(fill.exec_id)
+        self._look_for_fee(fill.exec_id)
         return True
 
     def fee(self, exec_id: str, commission: Decimal) -> list[CommissionReported]:
@@ -67,7 +64,7 @@ class FillLedger:
         known = self._fees.get(base)
         if known is None or revision >= known[0]:
             self._fees[base] = (revision, commission)
-            self._unpaid.discard(base)
+            self._look_for_fee(base)
         return self.due_fee(base)
 
     def due_fee(self, base: str) -> list[CommissionReported]:
@@ -82,17 +79,25 @@ class FillLedger:
         """Take in a fee that is in the log; it was of the newest revision in the log by then."""
         fill = self._fills.get(reported.exec_id)
         self._fees[reported.exec_id] = (fill.revision if fill else 0, reported.commission)
-        self._unpaid.discard(reported.exec_id)
+        self._look_for_fee(reported.exec_id)
         self._report(reported.exec_id, reported.commission)
 
     def unpaid(self) -> frozenset[str]:
-        """Executions whose fee is not known."""
+        """Executions whose fee is not known, or is that of a revision that no longer holds."""
         return frozenset(self._unpaid)
 
     def long_unpaid(self) -> list[str]:
         """Executions whose fee was not known at the last reconciliation either; call it once at each."""
         before, self._without_fee = self._without_fee, self.unpaid()
         return sorted(before & self._without_fee)
+
+    def _look_for_fee(self, base: str) -> None:
+        fill = self._fills.get(base)
+        revision, fee = self._fees.get(base, (0, ZERO))
+        if fill is not None and revision < fill.revision and (fill.quantity or fee):
+            self._unpaid.add(base)
+        else:
+            self._unpaid.discard(base)
 
     def _report(self, base: str, commission: Decimal) -> None:
         self.fees += commission - self._reported_fees.get(base, ZERO)

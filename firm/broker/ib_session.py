@@ -168,6 +168,7 @@ class IbSession:
         self._astray.clear()
         for child in self.children.working():
             child.asked, child.seen, child.met = True, False, set()
+            child.cancel_ignored = child.cancel_sent
         self._under_way = frozenset(under_way)
 
     def end_query(self) -> tuple[list[Event], bool]:
@@ -180,11 +181,11 @@ class IbSession:
                 gone |= child.forget_twins()
                 child.cancel_sent &= not gone
             if child.asked and (child.seen or child.seq not in self._under_way):
-                apart = self.positions.apart(child.order.instrument, self.fills.positions)
-                moved = apart * child.order.side.sign > 0
-                events += verdict.judge(child, self.fills, position_moved=moved)
+                apart = self.positions.apart(child.order.instrument, self.fills.positions) != ZERO
+                events += verdict.judge(child, self.fills, position_apart=apart)
                 if child.inactive and not child.over:
                     self.wanted.cancel(child.order_id)
+            child.cancel_again()
             child.asked = False
         self.wanted.in_query = False
         absent = any(child.absent for child in self.children.working())
@@ -245,6 +246,7 @@ class IbSession:
         """
         child.seen = True
         child.met.add(perm_id)
+        child.cancel_ignored = child.cancel_ignored and status in WORKING
         live = status in WORKING or (status in PENDING and child.accepted)
         if live or perm_id in child.perm_ids or not child.perm_ids:
             self.children.perm(child, perm_id, live)
@@ -320,7 +322,8 @@ class IbSession:
                 said = verdict.conclude(child, self.fills)
                 doubtful = child.accepted and not child.over
                 return said + (self._doubt(child, f"{message.code}: {message.text}") if doubtful else [])
-            case Meaning.CANCEL_REFUSED | Meaning.DOUBT:
+            case Meaning.CANCEL_REFUSED | Meaning.DOUBT as meaning:
+                child.cancel_refused = child.cancel_refused or meaning is Meaning.CANCEL_REFUSED
                 return self._doubt(child, f"{message.code}: {message.text}")
 
     def _doubt(self, child: ChildOrder, reason: str) -> list[Event]:

@@ -34,11 +34,12 @@ class Reconciliation:
         fills = self._fills
         self._positions.reported = self._positions.breaks(fills.positions)
         found = [*self._positions.reported, *astray, *self.contracts.breaks]
-        for exec_id in fills.long_unpaid():
+        given_up = fills.long_unpaid()
+        for exec_id in given_up:
             text = f"execution {exec_id} has had no commission report for two reconciliations"
             found.append(Break(BreakClass.COMMISSION, exec_id, text))
         self.note_cash(cash)
-        if not fills.unpaid():
+        if fills.unpaid() <= set(given_up):
             found += self.cash.breaks(cash, fills.spent, fills.fees, self._cash_tolerance)
         held = tuple(sorted(self._positions.held().items()))
         stopping = tuple(b.text for b in found if b.stops)

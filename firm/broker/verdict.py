@@ -14,7 +14,7 @@ from firm.events.orders import (
 
 QUERIES_TO_BE_SURE = 2
 UNSEEN = (
-    "neither open nor completed at the broker, whose position has moved its way: "
+    "neither open nor completed at the broker, whose position differs from the log's: "
     "it may have been filled unseen"
 )
 
@@ -76,19 +76,19 @@ def open_end(child: ChildOrder, fills: FillLedger) -> str | None:
     return "told that it is cancelled, which is not confirmed" if child.end_notice else None
 
 
-def judge(child: ChildOrder, fills: FillLedger, *, position_moved: bool) -> list[Event]:
+def judge(child: ChildOrder, fills: FillLedger, *, position_apart: bool) -> list[Event]:
     """What a complete query means for an order that it asked for.
 
-    `position_moved`: the broker holds more of the instrument, on the order's side, than the log adds up to.
-    Executions of a past day are not told any more, so an order that is found nowhere may have been filled: it
-    stays unknown while the position says so, and is over once somebody has settled that break.
+    `position_apart`: the broker holds more or less of the instrument than the log adds up to. Executions of a
+    past day are not told any more, so an order that is found nowhere may have been filled, and other unseen
+    fills may hide which way: it stays unknown, and is over once somebody has settled that break.
     """
     child.absent = 0 if child.seen else child.absent + 1
     filled = fills.filled(child.seq)
-    if child.end is not None and (filled >= child.end_filled or (child.absent and not position_moved)):
+    if child.end is not None and (filled >= child.end_filled or (child.absent and not position_apart)):
         return gone(child, fills, child.end or "cancelled at the broker, which gives no reason")
     if child.absent:
-        return _absent(child, fills, position_moved=position_moved)
+        return _absent(child, fills, position_apart=position_apart)
     told = max(child.broker_filled, child.end_filled)
     if told > filled:
         reason = f"{told} filled at the broker, only {filled} to be had as executions"
@@ -100,12 +100,12 @@ def judge(child: ChildOrder, fills: FillLedger, *, position_moved: bool) -> list
     return []
 
 
-def _absent(child: ChildOrder, fills: FillLedger, *, position_moved: bool) -> list[Event]:
+def _absent(child: ChildOrder, fills: FillLedger, *, position_apart: bool) -> list[Event]:
     if child.refusal and not child.accepted:
         return _refused(child, fills)
     if child.absent < QUERIES_TO_BE_SURE:
         return []
-    if position_moved:
+    if position_apart:
         return doubt(child, UNSEEN)
     if child.accepted or fills.filled(child.seq):
         return gone(child, fills, "neither open nor completed at the broker, asked twice")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from trading import CLIENT, RUN
+
 from firm.broker.ib_session import IbSession
 from firm.broker.messages import (
     CommissionMessage,
@@ -21,8 +23,6 @@ from firm.events import Event, Origin, Record, encode
 from firm.events.orders import Child
 from firm.events.system import Reconciled
 
-RUN = "cafe0001"
-CLIENT = 11
 SEQ, ORDER_ID, PERM_ID = 7, 40, 9001
 CON_ID = 265598
 

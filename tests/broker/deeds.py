@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-from trading import RUN
+from trading import CLIENT, RUN
 from world import World
 
 from firm.domain.order import OrderType, Side, TimeInForce
@@ -14,14 +14,15 @@ from firm.events import Origin
 from firm.events.orders import Child, OrderCancelRequested, OrderSubmitted
 from firm.events.system import InstrumentsResolved
 from firm.gateway_sim import control
+from firm.gateway_sim.codec.framing import frame
 from firm.gateway_sim.codec.place_order import PLACE_ORDER
-from firm.gateway_sim.commands import Place
 from firm.gateway_sim.orders import open_order, order_status
 from firm.gateway_sim.session import Cut
+from firm.gateway_sim.times import local_date
 
 Action = tuple[Any, ...]
+LENGTH_BYTES = 4
 Deed = Callable[..., Awaitable[None]]
-CLIENT = 11
 
 
 async def act(world: World, action: Action) -> None:
@@ -37,6 +38,17 @@ async def turn(world: World) -> None:
 
 async def step(world: World) -> None:
     await world.step()
+
+
+async def late(world: World, frames: int) -> None:
+    """The market moves on by so many frames of the day while the firm has nothing to do."""
+    gateway = world.wire.gateway
+    for _ in range(frames):
+        frame = None if gateway is None else gateway.brokerage.next_frame()
+        if gateway is None or frame is None or local_date(frame.at) != world.day:
+            break
+        world.advance(gateway, None)
+    await world.turn()
 
 
 # the firm's own doing
@@ -162,8 +174,8 @@ async def lag(world: World, seconds: float) -> None:
         line.lag_s = seconds
 
 
-async def wait(_world: World, seconds: float) -> None:
-    await asyncio.sleep(seconds)
+async def wait(world: World, seconds: float) -> None:
+    await world.pass_time(seconds)
 
 
 # what the gateway says
@@ -211,7 +223,8 @@ async def ghost(world: World, which: int) -> None:
 
 
 async def twin(world: World, which: int) -> None:
-    """A change that the gateway makes of itself leaves the old order alive beside the new one."""
+    """A change of a working order leaves the old one alive beside the new one."""
+    world.ask_gateway(cmd="twin", client_id=CLIENT)
     _change(world, which, None)
 
 
@@ -221,20 +234,19 @@ async def modify(world: World, which: int, quantity: int) -> None:
 
 
 def _change(world: World, which: int, quantity: int | None) -> None:
+    """The gateway hears the order once more as the firm's session would send it, which never does."""
     gateway = world.wire.gateway
-    if gateway is None:
+    sessions = [] if gateway is None else [s for s in gateway.sessions if s.client_id == CLIENT]
+    live = [] if gateway is None else [o for o in gateway.brokerage.live_orders() if o.client_id == CLIENT]
+    if gateway is None or not sessions or not live:
         return
-    live = [order for order in gateway.brokerage.live_orders() if order.client_id == CLIENT]
-    if not live:
-        return
-    order = live[which % len(live)]
-    values = dict(order.values)
+    values = dict(live[which % len(live)].values)
     if quantity is not None:
         values["totalQuantity"] = Decimal(quantity)
-    fields = PLACE_ORDER.encode(178, values)[1:]
-    command = Place(CLIENT, 178, fields, twin=quantity is None)
-    world.foreign.append(command)
-    gateway.route(command)
+    before = len(world.journal.commands)
+    fields = PLACE_ORDER.encode(sessions[0].version, values)
+    gateway.receive(sessions[0], frame(fields)[LENGTH_BYTES:])
+    world.foreign += world.journal.commands[before:]
     world.wire.flush()
 
 
@@ -266,7 +278,7 @@ async def stray(world: World) -> None:
 DEEDS: dict[str, Deed] = {
     deed.__name__: deed
     for deed in (
-        *(turn, step, submit, odd, cancel, latch),
+        *(turn, step, late, submit, odd, cancel, latch),
         *(lost_page, kill_firm, restart_gateway, gateway_away),
         *(cut, occupy, deaf, mute, lag, wait),
         *(ask, inject, error_on, withhold, ghost),

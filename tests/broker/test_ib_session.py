@@ -114,6 +114,27 @@ def test_a_refused_cancel_and_then_the_fill_counts_the_fill_once_and_cancels_not
     assert query(session, executed(10), completed("Filled", 10)) == []
 
 
+def test_a_cancel_that_came_to_nothing_is_sent_again_after_a_query():
+    session = working()
+    session.cancel(SEQ, "no longer wanted")
+
+    query(session, opened("PendingCancel"))
+    assert session.cancels_due() == []
+    query(session, opened())
+    assert session.cancels_due() == [CancelOrder(ORDER_ID)]
+
+
+def test_a_refused_cancel_is_sent_again_a_query_later():
+    session = working()
+    session.cancel(SEQ, "no longer wanted")
+    hear(session, error(161))
+
+    query(session, opened())
+    assert session.cancels_due() == []
+    query(session, opened())
+    assert session.cancels_due() == [CancelOrder(ORDER_ID)]
+
+
 def test_a_fill_that_was_on_its_way_is_told_after_the_cancellation():
     session = working()
     session.cancel(SEQ, "enough")

@@ -27,6 +27,7 @@ from firm.broker.ib_session import IbSession
 from firm.broker.memory import remember
 from firm.domain.order import Side
 from firm.events.broker import BreakClass, BreakClosed, BreakFound, Severity
+from firm.events.orders import CommissionReported
 
 HUNDRED_K = Decimal(100_000)
 FILLED = (executed(10), fee("1.00"), completed("Filled", 10), holding(10))
@@ -108,6 +109,33 @@ def test_a_fee_that_never_comes_is_a_warning_at_the_second_reconciliation():
     (found,) = settled(session, *without, cash=HUNDRED_K)
     assert (found.kind, found.severity) == (BreakClass.COMMISSION, Severity.WARNING)
     assert settled(session, *FILLED, cash=HUNDRED_K) == [BreakClosed(BreakClass.COMMISSION, found.subject)]
+
+
+def test_the_fee_of_an_execution_that_was_corrected_is_asked_for_anew():
+    session = working()
+    hear(session, *FILLED[:2])
+    assert not session.questionable
+
+    corrected = executed(9, exec_id="0000e0d5.6553f7a8.01.02")
+    hear(session, corrected)
+    assert session.questionable
+    assert hear(session, fee("0.90", corrected.exec_id)) == [
+        CommissionReported(fee().exec_id[:-3], Decimal("0.90"))
+    ]
+    assert not session.questionable
+
+
+def test_cash_is_compared_again_once_a_fee_is_given_up():
+    session = working()
+    settled(session, opened(), cash=HUNDRED_K)
+    without = (executed(10), completed("Filled", 10), holding(10))
+
+    told = [settled(session, *without, cash=HUNDRED_K - 1005) for _ in range(3)]
+    assert [[event.kind for event in events] for events in told] == [
+        [],
+        [BreakClass.COMMISSION],
+        [BreakClass.CASH],
+    ]
 
 
 def test_a_bust_takes_the_fill_out_of_position_and_cash():

@@ -19,6 +19,7 @@ from firm.gateway_sim.process import GatewayProcess
 from firm.store.memory import MemoryStore
 
 RUN = "cafe0001"
+CLIENT = 11
 E = TypeVar("E", bound=Event)
 
 
@@ -27,7 +28,7 @@ def settings(port: int, **changes: Any) -> Broker:
     content: dict[str, Any] = {
         "gateway_host": "127.0.0.1",
         "gateway_port": port,
-        "client_id": 11,
+        "client_id": CLIENT,
         "account": None,
         "connect_timeout_ms": 5000,
         "request_timeout_ms": 5000,

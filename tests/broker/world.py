@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trading import RUN, settings
+from trading import CLIENT, RUN, settings
 from virtual import VirtualLoop, Wire, WireControl
 
+from firm.broker.control import Stepped
 from firm.broker.desk import Desk, Terms
 from firm.broker.recorder import RecordingIB
 from firm.errors import GatewayError
@@ -37,10 +38,15 @@ __all__ = ["CASH", "SYMBOLS", "VirtualLoop", "World"]
 
 SYMBOLS = ("AAPL", "AMD", "KO")
 CASH = Decimal(1_000_000)
-HIDING = ("withhold", "hold", "delay", "ignore", "rewrite", "pace")
+TRADES = frozenset({"execDetails", "commissionReport"})
+HIDING = ("withhold", "hold", "delay")
 EVENING_S = 310.0
 """A firm that compares every five minutes has done so once between a close and midnight."""
 
+ASKED_WITHIN_S = 60.0
+"""A doubt leads to a complete query in less, over the slowest wire there is."""
+
+SLICE_S = 20.0
 QUIET_TURNS = 12
 PATIENCE_S = 400.0
 
@@ -85,9 +91,13 @@ class World:
     heard, told
         Executions and commissions that have reached the firm: since its last commit, and in committed pages.
     dark
-        Days of the gateway at whose end something kept the firm from hearing, and what.
+        Days of the gateway that ended while it could not tell the firm something, and which messages.
+    sent
+        Order id and name of every order that the firm has sent, whether or not it arrived.
     foreign
         Commands to the gateway that were not the firm's: a person's orders and changes.
+    noted
+        Of each entry of the log: the loop's time (s) and the number of the page when it was committed.
     """
 
     directory: Path
@@ -104,8 +114,11 @@ class World:
     seen: list[str] = field(default_factory=list)
     heard: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
-    dark: dict[date, str] = field(default_factory=dict)
+    dark: dict[date, frozenset[str]] = field(default_factory=dict)
+    sent: list[tuple[int, str]] = field(default_factory=list)
     foreign: list[Command] = field(default_factory=list)
+    noted: dict[int, tuple[float, int]] = field(default_factory=dict)
+    pages: int = 0
     done: Counter[str] = field(default_factory=Counter)
 
     # the gateway
@@ -129,17 +142,30 @@ class World:
         self.wire.flush()
         return answer
 
-    def hidden(self) -> str:
-        """What keeps the firm from hearing the gateway now; empty if nothing does."""
+    def hidden(self) -> frozenset[str]:
+        """Which news of trades would not reach the firm now, however it asked."""
         gateway = self.wire.gateway
         if gateway is None or self.desk is None:
-            return "the gateway is away" if gateway is None else "the firm is dead"
-        faults = [name for name in HIDING if gateway.faults.switch(name)._left]
-        sessions = [
-            word for s in gateway.sessions for word in ("down", "silent", "kept", "cut") if getattr(s, word)
-        ]
-        lines = [word for li in self.wire.lines for word in ("deaf", "mute", "late") if getattr(li, word)]
-        return ", ".join((*faults, *sessions, *lines))
+            return TRADES
+        down = any(s.down or s.silent or s.kept or s.cut for s in gateway.sessions)
+        if down or any(line.deaf or line.mute or line.late for line in self.wire.lines):
+            return TRADES
+        return frozenset(m for m in TRADES if any(gateway.faults.switch(h).find(CLIENT, m) for h in HIDING))
+
+    def advance(self, gateway: Gateway, until: int | None) -> Stepped:
+        """The gateway's clock moves on; what is not told by midnight is not told any more."""
+        day, hidden = self.day, self.hidden()
+        stepped = gateway.step(until)
+        self.wire.flush()
+        if hidden and self.day != day:
+            self.dark[day] = hidden
+        return Stepped(stepped.at, stepped.done)
+
+    def _link_is_down(self) -> bool:
+        """For the gateway, or for the firm, which was told so."""
+        gateway, pump = self.wire.gateway, self.desk.pump if self.desk else None
+        down = gateway is not None and any(session.down for session in gateway.sessions)
+        return down or (pump is not None and pump.connection.up and not pump.session.link.gate.cancels)
 
     # the firm
 
@@ -155,7 +181,7 @@ class World:
             history_bars=5,
         )
         while self.desk is None:
-            desk = Desk(terms, WireControl(self.wire), self._client)
+            desk = Desk(terms, WireControl(self.wire, self.advance), self._client)
             try:
                 at, events = await desk.open(self.store.read(), RUN)
             except GatewayError:
@@ -168,7 +194,7 @@ class World:
                 self.commit(at, events)
 
     def _client(self, arrived: Callable[[], None]) -> RecordingIB:
-        """The library's client, overheard: which executions and commissions have reached the firm."""
+        """The library's client, overheard: what has reached the firm of trades, and what it sends."""
         ib = self.wire.client(arrived)
         say = ib.wrapper.execDetails
 
@@ -182,7 +208,14 @@ class World:
             self.heard.add(f"commission of {report.execId}")
             pay(report)
 
+        place = ib.client.placeOrder
+
+        def sent(order_id: int, contract: Any, order: Any) -> None:
+            self.sent.append((order_id, order.orderRef))
+            place(order_id, contract, order)
+
         ib.wrapper.execDetails, ib.wrapper.commissionReport = overheard, paid
+        ib.client.placeOrder = sent
         return ib
 
     async def stop_firm(self, *, kill: bool) -> None:
@@ -201,6 +234,7 @@ class World:
         self.at = max(self.at, at)
         self.told |= self.heard
         self.heard.clear()
+        self.pages += 1
         for event in events:
             if isinstance(event, MarketData | Ticks):
                 self.seen.append(type(event).__name__)
@@ -210,6 +244,7 @@ class World:
     def record(self, author: str, origin: Origin, event: Event) -> Record:
         record = Record(self.store.last_seq + 1, self.at, origin, author, 0, 0, event.KIND, encode(event))
         self.store.commit([record])
+        self.noted[record.seq] = asyncio.get_running_loop().time(), self.pages
         return record
 
     def logged(self, kind: type[Any]) -> list[Any]:
@@ -220,16 +255,13 @@ class World:
         assert self.desk is not None
         commands, self.commands = self.commands, []
         self.offered = commands or self.offered
-        day, hidden = self.day, self.hidden()
         try:
             at, events, _ = await self.desk.turn(commands, until)
         except GatewayError:
-            self._night(day, hidden or "the gateway went away")
             await self.stop_firm(kill=True)
             self.start_if_away()
             await self.start_firm()
             return
-        self._night(day, hidden or self.hidden())
         if lose:
             await self.stop_firm(kill=True)
             await self.start_firm()
@@ -244,14 +276,18 @@ class World:
             return
         frame = gateway.brokerage.next_frame()
         if frame is not None and local_date(frame.at) != self.day:
-            await asyncio.sleep(EVENING_S)
-            await self.turn()
-        day, hidden = self.day, self.hidden()
+            await self.pass_time(EVENING_S)
         if self.wire.gateway is not None:
-            self.wire.gateway.step(None)
-            self.wire.flush()
-        self._night(day, hidden)
+            self.advance(self.wire.gateway, None)
         await self.turn()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Nothing is done; a firm whose clock runs by itself lives on."""
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, SLICE_S))
+            seconds -= SLICE_S
+            if self.clock == "free" and self.desk is not None:
+                await self.turn()
 
     @property
     def day(self) -> date:
@@ -259,20 +295,18 @@ class World:
         gateway = self.wire.gateway
         return local_date(self.at if gateway is None else gateway.brokerage.at)
 
-    def _night(self, day: date, hidden: str) -> None:
-        """If midnight has passed since `day`: what the firm could not have heard."""
-        if self.day != day and hidden:
-            self.dark[day] = hidden
-
     async def settle(self) -> None:
         """Every fault is over; the firm gets the time it needs to find the truth."""
         self.start_if_away()
         self.wire.heal()
-        for fault in ({"cmd": "clear"}, {"cmd": "link", "up": True}, {"cmd": "farm", "ok": True}):
-            self.ask_gateway(**fault)
+        self.ask_gateway(cmd="clear")
+        self.ask_gateway(cmd="farm", ok=True)
         (self.directory / "latch").unlink(missing_ok=True)
         if self.desk is None:
             await self.start_firm()
+        if self._link_is_down():
+            self.ask_gateway(cmd="link", up=True)
+        await self.pass_time(ASKED_WITHIN_S + SLICE_S)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
         quiet = 0
