@@ -1,13 +1,18 @@
 """The scaling model: its arithmetic by hand, its limits, and that a line finds its own costs again."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import idle_ray
 from benchmarks.scale_drawing import drawing
 from benchmarks.scale_model import Costs, Run, alone, best_run, errors, line, predict, strong, weak
 
@@ -125,3 +130,15 @@ def test_the_drawing_has_a_line_for_every_size_and_a_dot_for_every_check():
     assert np.isfinite(
         [float(each.split(",")[0]) for each in svg.split('points="')[1].split('"')[0].split()]
     ).all()
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs /proc, found none")
+def test_what_a_process_of_ray_takes_is_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(idle_ray, "LOOKED_FOR_S", 0.5)
+
+    with subprocess.Popen([sys.executable, "-c", "while True: pass", "ray::busy"]) as process:
+        share = idle_ray.idle_ray_share()
+        process.kill()
+
+    assert share is not None
+    assert 0 < share <= (os.cpu_count() or 1) + 0.1
