@@ -107,7 +107,7 @@ def drawing(rows: Sequence[Row], title: str) -> str:
         return '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 10"/>\n'
     values = [log10(each) for row in shown for each in (row.ratio, row.target or 1.0) if each]
     low, high = min(0.0, *values) - 0.02, max(0.3, *values)
-    left, wide, step = 430, 520, 22
+    left, wide, step = 490, 520, 22
     height = 60 + step * len(shown)
 
     def x(ratio: float) -> float:
@@ -132,11 +132,11 @@ def _bar(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
     assert row.ratio is not None
     start, end = sorted((x(1.0), x(row.ratio)))
     colour = "#b3261e" if row.met is False else "#2a6f97"
-    name = escape(f"{row.name} / {row.peer}")
+    name = escape(f"{row.name} / {row.peer}" + ", less is better" * (row.better == "lower"))
     parts = [
-        f'<text x="420" y="{top + 11}" text-anchor="end">{name}</text>',
+        f'<text x="480" y="{top + 11}" text-anchor="end">{name}</text>',
         f'<rect x="{start:.1f}" y="{top}" width="{max(end - start, 1):.1f}" height="14" fill="{colour}"/>',
-        f'<text x="{max(end, x(row.target or row.ratio)) + 5:.1f}" y="{top + 11}">{row.ratio:.2f}</text>',
+        f'<text x="{max(end, x(row.target or row.ratio)) + 5:.1f}" y="{top + 11}">{number(row.ratio)}</text>',
     ]
     if row.target is not None:
         at = x(row.target)
