@@ -8,7 +8,7 @@ from operator import attrgetter
 from firm.domain.order import TERMINAL, OrderState, advance
 from firm.domain.position import ZERO
 from firm.events import Event
-from firm.events.orders import Child, OrderAccepted
+from firm.events.orders import BrokerRejected, Child, OrderAccepted, OrderCanceled
 
 
 @dataclass(slots=True)
@@ -134,6 +134,13 @@ class Children:
         """A new child, named by its seq."""
         assert child.seq not in self._by_seq, f"child {child.seq} was submitted before"
         self._by_seq[child.seq] = self._unsettled[child.seq] = child
+
+    def refuse(self, seq: int, child: Child, reason: str, *, cancelled: bool = False) -> list[Event]:
+        """The child is not sent at all: it may not be, or (`cancelled`) the firm no longer wants it."""
+        order = ChildOrder(seq, child)
+        order.go(OrderState.CANCELED if cancelled else OrderState.REJECTED)
+        self.add(order)
+        return [OrderCanceled(seq, ZERO, reason) if cancelled else BrokerRejected(seq, 0, reason)]
 
     def name(self, child: ChildOrder) -> str:
         """Its orderRef."""

@@ -34,7 +34,7 @@ from firm.broker.wants import Wants
 from firm.domain.order import OrderState
 from firm.domain.position import ZERO
 from firm.events import Event
-from firm.events.orders import BrokerRejected, Child, OrderCanceled, OrderFilled
+from firm.events.orders import Child, OrderFilled
 
 WORKING = frozenset({"PreSubmitted", "Submitted"})
 PENDING = frozenset({"ApiPending", "PendingSubmit", "PendingCancel"})
@@ -63,13 +63,6 @@ class IbSession:
         order = ChildOrder(seq, child)
         self.children.add(order)
         self.children.number(order, order_id)
-
-    def refuse(self, seq: int, child: Child, reason: str, *, cancelled: bool = False) -> list[Event]:
-        """The child is not sent at all: it may not be, or (`cancelled`) the firm no longer wants it."""
-        order = ChildOrder(seq, child)
-        order.go(OrderState.CANCELED if cancelled else OrderState.REJECTED)
-        self.children.add(order)
-        return [OrderCanceled(seq, ZERO, reason) if cancelled else BrokerRejected(seq, 0, reason)]
 
     def cancel(self, seq: int, reason: str) -> list[CancelOrder]:
         """The firm wants the child cancelled; what to send now, if anything can be sent.
@@ -217,14 +210,10 @@ class IbSession:
         elif child.order_id is None and message.order_id > 0:
             self.children.number(child, message.order_id)
         changed = message.quantity - child.order.quantity
-        if changed and message.status in WORKING:
-            self._changed(child, message)
+        if changed and message.status in WORKING:  # not what Risk has approved any more
+            reason = f"somebody has changed its quantity at the broker to {message.quantity}"
+            child.cancel_reason = child.cancel_reason or reason
         return self._stands(child, message.perm_id, message.status, None, grown=changed > 0)
-
-    def _changed(self, child: ChildOrder, message: OpenOrderMessage) -> None:
-        """Somebody gave the order another quantity: it is not what Risk has approved, so it is cancelled."""
-        reason = f"somebody has changed its quantity at the broker to {message.quantity}"
-        child.cancel_reason = child.cancel_reason or reason
 
     def _completed(self, message: CompletedOrderMessage) -> list[Event]:
         child = self.children.find(message.perm_id, message.order_ref, client_id=-1, order_id=0)

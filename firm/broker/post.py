@@ -87,7 +87,7 @@ class Post:
     async def cancel(self, seq: int, reason: str) -> None:
         """The firm wants the order cancelled; one that still waits is never sent."""
         if seq in self._waiting:
-            self.say(self.session.refuse(seq, self._waiting.take(seq), reason, cancelled=True))
+            self.say(self.session.children.refuse(seq, self._waiting.take(seq), reason, cancelled=True))
         else:
             await self.send_cancels(self.session.cancel(seq, reason))
 
@@ -160,7 +160,7 @@ class Post:
     def _send(self, seq: int, child: Child) -> None:
         session = self.session
         if reason := self._obstacle() or self.guard.objection(child, self.at):
-            self.say(session.refuse(seq, child, reason))
+            self.say(session.children.refuse(seq, child, reason))
             return
         order_id = self.connection.next_order_id()
         session.submit(seq, child, order_id)

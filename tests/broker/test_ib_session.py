@@ -484,5 +484,5 @@ def test_what_is_held_at_the_first_reconciliation_was_there_before():
 def test_an_order_that_is_not_sent_is_rejected_by_the_gateways_last_look():
     session = fresh_session()
 
-    assert session.refuse(SEQ, child(), "halted: fire") == [BrokerRejected(SEQ, 0, "halted: fire")]
+    assert session.children.refuse(SEQ, child(), "halted: fire") == [BrokerRejected(SEQ, 0, "halted: fire")]
     assert session.cancel(SEQ, "enough") == []

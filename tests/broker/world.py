@@ -304,9 +304,10 @@ class World:
         (self.directory / "latch").unlink(missing_ok=True)
         if self.desk is None:
             await self.start_firm()
-        if self._link_is_down():
-            self.ask_gateway(cmd="link", up=True)
-        await self.pass_time(ASKED_WITHIN_S + SLICE_S)
+        for _ in range(2):  # what is still under way may say that the link is lost
+            if self._link_is_down():
+                self.ask_gateway(cmd="link", up=True)
+            await self.pass_time(ASKED_WITHIN_S / 2 + SLICE_S)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
         quiet = 0
