@@ -55,6 +55,18 @@ class CountedActor:
         return SimpleNamespace(remote=counted(getattr(self._actor, method).remote, self._what, self._counts))
 
 
+class CountedTask:
+    """A Ray task whose calls are counted, wherever it is placed."""
+
+    def __init__(self, task: Any, counts: Counts) -> None:
+        self._task, self._counts = task, counts
+        self.remote = counted(task.remote, "risk tasks", counts)
+
+    def options(self, **chosen: Any) -> "CountedTask":
+        """The same task, with these options."""
+        return CountedTask(self._task.options(**chosen), self._counts)
+
+
 def groups(settings: Settings) -> list[list[str]]:
     """Which agents share an actor."""
     return [list(agent_names())] if settings.cluster.co_seated else [[name] for name in agent_names()]
@@ -81,11 +93,12 @@ def firm_counts(
     tape = load_tape(data, 2)
     store = SqliteStore.open(within, Keys.from_bytes(secrets.token_bytes(32), secrets.token_bytes(32)))
     broker = LocalBroker(tape, settings)
-    task = SimpleNamespace(remote=counted(risk_tasks.measure_shard.remote, "risk tasks", counts))
-    stress = SimpleNamespace(remote=counted(risk_tasks.measure_and_stress.remote, "risk tasks", counts))
+    shard, stress = (
+        CountedTask(each, counts) for each in (risk_tasks.measure_shard, risk_tasks.measure_and_stress)
+    )
     seen: list[tuple[tuple[str, int], ...]] = []
     with (
-        mock.patch.object(risk_tasks, "measure_shard", task),
+        mock.patch.object(risk_tasks, "measure_shard", shard),
         mock.patch.object(risk_tasks, "measure_and_stress", stress),
         mock.patch.object(ray, "put", counted(ray.put, "puts", counts)),
         mock.patch.object(store, "commit", counted(store.commit, "commits", counts)),
