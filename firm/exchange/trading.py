@@ -222,12 +222,13 @@ class Trading:
         if not order.asleep or reason == order.asleep:
             return []
         order.asleep = reason
+        activated = OrderActivated(self.at, order.perm_id, order.ticket.ref, waits(order))
         if not reason:
             self.due.add((order.ticket.instrument, order.ticket.side))
             note_queue(order, self._book, new=True)
             if not order.elected and not self._closing:
-                return [self._activated(order), *self.elections(order.ticket.instrument, None)]
-        return [self._activated(order)]
+                return [activated, *self.elections(order.ticket.instrument, None)]
+        return [activated]
 
     def transmit(self, order: WorkingOrder) -> list[ExchangeEvent]:
         """The order and its relatives go out together."""
@@ -271,9 +272,6 @@ class Trading:
 
     def _free_children(self, parent: WorkingOrder) -> list[ExchangeEvent]:
         return [event for child in self.table.children(parent.perm_id) for event in self.wake(child)]
-
-    def _activated(self, order: WorkingOrder) -> OrderActivated:
-        return OrderActivated(self.at, order.perm_id, order.ticket.ref, waits(order))
 
     def _met(self, order: WorkingOrder) -> bool:
         assert self.view is not None, "conditions are looked at through a view"
