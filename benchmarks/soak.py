@@ -87,7 +87,7 @@ def soak(directory: Path, seconds: float) -> None:
     write_repeated(tape, DAYS + HISTORY)
     firm = RunningFirm(directory / "run", ("--data", str(tape), "--days", str(DAYS), *OPTIONS))
     try:
-        firm.while_alive(lambda: firm.last_seq() > 0 and firm.ask("/ready") == 200, "ready", 900)
+        firm.while_alive(lambda: firm.last_seq() > 0 and firm.ask("/ready") == 200, "ready", 1800)
         began, operations = time.monotonic(), 0
         with (directory / "samples.jsonl").open("a") as samples:
             while (elapsed := time.monotonic() - began) < seconds and firm.alive:

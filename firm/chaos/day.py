@@ -26,7 +26,7 @@ from firm.store.keys import Keys
 from firm.store.reading import SqliteReader
 from firm.store.verify import verify
 
-START_WITHIN_S = 600.0
+START_WITHIN_S = 1800.0
 DAYS = 2000
 OPTIONS = (
     *("--days", str(DAYS), "--quiet", "--set", "risk.var.scenarios=19200"),

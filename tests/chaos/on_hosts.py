@@ -27,7 +27,7 @@ from firm.chaos.running import ON_FREE_PORTS, RunningFirm, living, until
 INSIDE = Path("opt/firm/runs/chaos")
 SLOW_MS = 50.0
 BACK_WITHIN_S = 400.0
-NODE_GONE = "Removing node"
+NODE_GONE = "Node is dead because the health check failed"
 
 
 class FirmOnHosts(RunningFirm):
@@ -115,6 +115,14 @@ def on(host: Host) -> list[tuple[int, str]]:
     return found
 
 
+def kill_all(host: Host, word: str) -> None:
+    """SIGKILL to every process of the host with this word in its title."""
+    for pid, title in on(host):
+        if word in title:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def on_a_node(deed: Callable[[DayOnHosts, Host], Callable[[], object]]) -> Strike:
     """A fault of one compute node; `deed` does it and returns what ends it when the firm has gone on."""
 
@@ -138,9 +146,7 @@ def power(_day: DayOnHosts, host: Host) -> Callable[[], object]:
 
 
 def raylet(_day: DayOnHosts, host: Host) -> Callable[[], object]:
-    for pid, title in on(host):
-        if "raylet/raylet" in title:
-            os.kill(pid, signal.SIGKILL)
+    kill_all(host, "raylet/raylet")
     return bool
 
 
@@ -163,9 +169,7 @@ def workers(day: Day, pick: float) -> Struck:
     """All at once; the node itself stays."""
     assert isinstance(day, DayOnHosts), "node faults need a day on hosts"
     noticed = one_more(day.gcs_log, WORKER_DIED)
-    for pid, title in on(day.compute(pick)):
-        if "ray::" in title:
-            os.kill(pid, signal.SIGKILL)
+    kill_all(day.compute(pick), "ray::")
     return Struck(noticed)
 
 
