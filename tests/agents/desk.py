@@ -1,6 +1,7 @@
 """Words for conversations with the agents: instruments, quotes, orders and reports, short to write."""
 
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def d(value: object) -> Decimal:
     return Decimal(str(value))
 
 
+@cache
 def settings(*overrides: str) -> config.Settings:
     return config.load_settings(PAPER, overrides)
 

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -123,6 +124,7 @@ def ask(agent: Risk, quantity: object, side: Side = BUY, seq: int = 200, instrum
     return said
 
 
+@cache
 def expected_history() -> ReturnHistory:
     risk = settings(*LIMITS).risk
     found = return_history(np.vstack([CLOSES, [[PRICE] * 3]]), risk.var, risk.correlation)
