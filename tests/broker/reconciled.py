@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading import CLIENT, RUN
-from world import ASKED_WITHIN_S, CASH, SYMBOLS, World
+from world import ASKED_WITHIN_S, CASH, LAST_WORDS, SYMBOLS, World
 
 from firm.domain.position import ZERO
 from firm.events import CODEC, Event, Record
@@ -22,7 +22,6 @@ from firm.events.orders import (
     CommissionReported,
     OrderCanceled,
     OrderCancelRequested,
-    OrderExpired,
     OrderFilled,
     OrderNotAccepted,
     OrderSubmitted,
@@ -37,7 +36,6 @@ from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.orders import Execution
 from firm.gateway_sim.times import local_date
 
-LAST_WORDS = (OrderCanceled, OrderExpired, BrokerRejected, OrderNotAccepted)
 UNSENT = (OrderCanceled, BrokerRejected, OrderNotAccepted)
 ASKED_WITHIN_PAGES = 3
 CENT = Decimal("0.01")
@@ -183,6 +181,10 @@ class Books:
         live = [order["perm_id"] for order in orders if order["live"]]
         if len(live) > 1:
             raise Broken(f"order {seq} is live more than once: {live}")
+        if seq in self._world.buried:
+            raise Broken(f"order {seq} was live at the gateway when the log said {said}")
+        if any(order["live"] and Decimal(order["quantity"]) != quantity for order in orders):
+            raise Broken(f"order {seq} was for {quantity}, somebody has changed it, and it is live: {orders}")
         if live and seq in self._cancelled:
             raise Broken(f"order {seq} was to be cancelled and is live")
         if live and (said or filled >= quantity):

@@ -7,10 +7,12 @@ import os
 
 import pytest
 from chaos import Action, fails, play, script
+from sabotage import SABOTAGES, noticed
 
-SEEDS = int(os.environ.get("FIRM_FUZZ_SEEDS", "60"))
+SEEDS = int(os.environ.get("FIRM_FUZZ_SEEDS", "200"))
 BATCH = 10
 LENGTH = 60
+NOTICED_WITHIN = 40
 
 REGRESSIONS: dict[str, tuple[str, list[Action]]] = {
     "orders were lost when the first reconciliation of a day found a dead link": (
@@ -68,6 +70,11 @@ def test_whatever_goes_wrong_the_books_agree_in_the_end(first: int):
 def test_what_once_went_wrong_does_not_again(name: str):
     clock, actions = REGRESSIONS[name]
     play(actions, clock)
+
+
+@pytest.mark.parametrize("safeguard", SABOTAGES)
+def test_the_fuzzer_notices_a_safeguard_that_is_taken_away(safeguard: str):
+    assert noticed(SABOTAGES[safeguard], range(NOTICED_WITHIN)) is not None
 
 
 def test_the_same_script_lives_the_same_life():

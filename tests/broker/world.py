@@ -24,6 +24,7 @@ from firm.broker.recorder import RecordingIB
 from firm.errors import GatewayError
 from firm.events import CODEC, Event, Origin, Record, encode
 from firm.events.market import MarketData, Ticks
+from firm.events.orders import BrokerRejected, OrderCanceled, OrderExpired, OrderNotAccepted
 from firm.events.system import Reconciled
 from firm.exchange import MarginRules
 from firm.gateway_sim import control
@@ -38,6 +39,7 @@ __all__ = ["CASH", "SYMBOLS", "VirtualLoop", "World"]
 
 SYMBOLS = ("AAPL", "AMD", "KO")
 CASH = Decimal(1_000_000)
+LAST_WORDS = (OrderCanceled, OrderExpired, BrokerRejected, OrderNotAccepted)
 TRADES = frozenset({"execDetails", "commissionReport"})
 HIDING = ("withhold", "hold", "delay")
 EVENING_S = 310.0
@@ -64,6 +66,10 @@ def tape(*, thin: bool) -> Tape:
             quotes[side] = 40 + (n * 37 + quotes["instrument"] * 53) % 120
         frames.append(frame._replace(quotes=quotes))
     return replace(whole, frames=frames)
+
+
+def _messages(command: dict[str, Any]) -> Sequence[str]:
+    return command.get("messages") or [command.get("message", "")]
 
 
 class MemoryJournal:
@@ -98,6 +104,10 @@ class World:
         Commands to the gateway that were not the firm's: a person's orders and changes.
     noted
         Of each entry of the log: the loop's time (s) and the number of the page when it was committed.
+    lied
+        The gateway has kept back or falsified what it says of orders.
+    buried
+        Orders that were said to have ended while they were live at a gateway that had never lied.
     """
 
     directory: Path
@@ -119,6 +129,8 @@ class World:
     foreign: list[Command] = field(default_factory=list)
     noted: dict[int, tuple[float, int]] = field(default_factory=dict)
     pages: int = 0
+    lied: bool = False
+    buried: list[int] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
 
     # the gateway
@@ -138,6 +150,7 @@ class World:
         """A command on the control port; nothing if the gateway is away."""
         if self.wire.gateway is None:
             return {}
+        self.lied |= command["cmd"] in (*HIDING, "rewrite") and not TRADES.issuperset(_messages(command))
         answer = control.answer(self.wire.gateway, json.dumps(command).encode(), stepped=True)
         self.wire.flush()
         return answer
@@ -244,8 +257,15 @@ class World:
     def record(self, author: str, origin: Origin, event: Event) -> Record:
         record = Record(self.store.last_seq + 1, self.at, origin, author, 0, 0, event.KIND, encode(event))
         self.store.commit([record])
+        if isinstance(event, LAST_WORDS) and not self.lied and self._lives(event.child_seq):
+            self.buried.append(event.child_seq)
         self.noted[record.seq] = asyncio.get_running_loop().time(), self.pages
         return record
+
+    def _lives(self, seq: int) -> bool:
+        gateway = self.wire.gateway
+        live = [] if gateway is None else gateway.brokerage.live_orders()
+        return any(order.values["orderRef"] == f"{RUN}-{seq}" for order in live)
 
     def logged(self, kind: type[Any]) -> list[Any]:
         return [CODEC.event(record) for record in self.store.read(kinds={kind.KIND})]
