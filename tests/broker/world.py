@@ -339,6 +339,9 @@ class World:
         compared = 0
         while compared < 2 and loop.time() < deadline + PATIENCE_S:
             assert self.desk is not None
+            if self._link_is_down():
+                self.ask_gateway(cmd="link", up=True)
+            await asyncio.sleep(0.01)
             events = await self.desk.reconcile()
             self.commit(self.at, events)
             compared += any(isinstance(event, Reconciled) for event in events)
