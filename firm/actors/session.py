@@ -23,6 +23,7 @@ from firm.config import Settings
 from firm.ops.wishes import request_stop
 
 WATCH_EVERY_S = 0.5
+ANSWERS_WITHIN_S = 5.0
 SUPERVISOR = "supervisor"
 
 
@@ -158,12 +159,21 @@ def _watch(supervisor: Any, plan: RunPlan, view: View, interrupt: Interrupt) -> 
 
 
 def _look(supervisor: Any, view: View, before: Progress) -> Progress:
-    """Where the firm is now. A supervisor that has died comes back and goes on by itself."""
+    """Where the firm is now. A supervisor that has died comes back by itself, if Ray still runs."""
     try:
-        progress, figures = ray.get(supervisor.watch.remote())
-    except ray.exceptions.ActorUnavailableError:
-        return before
+        progress, figures = ray.get(supervisor.watch.remote(), timeout=ANSWERS_WITHIN_S)
+    except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
+        if _has_node():
+            return before
+        lost = "Ray was needed on this machine, found that it has ended under the firm"
+        return Progress("failed", ended=True, error=lost, restarts=0)
     except ray.exceptions.RayError as error:
         return Progress("failed", ended=True, error=f"Ray has lost the firm: {error}", restarts=0)
     view.progress(progress.stage, figures)
     return Progress(*progress)
+
+
+def _has_node() -> bool:
+    """Whether the node we are on, and the firm's core with us, still is one."""
+    here = ray.get_runtime_context().get_node_id()
+    return any(node["NodeID"] == here and node["Alive"] for node in ray.nodes())
