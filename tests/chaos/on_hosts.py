@@ -27,7 +27,7 @@ from firm.chaos.running import ON_FREE_PORTS, RunningFirm, living, until
 INSIDE = Path("opt/firm/runs/chaos")
 SLOW_MS = 50.0
 BACK_WITHIN_S = 400.0
-NODE_GONE = "Node is dead because the health check failed"
+NODE_GONE = "Node is dead"
 
 
 class FirmOnHosts(RunningFirm):
@@ -116,9 +116,9 @@ def on(host: Host) -> list[tuple[int, str]]:
 
 
 def kill_all(host: Host, word: str) -> None:
-    """SIGKILL to every process of the host with this word in its title."""
+    """SIGKILL to every process of the host with this word in its title; not to a raylet's agents."""
     for pid, title in on(host):
-        if word in title:
+        if word in title and "Agent" not in title:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
