@@ -61,9 +61,9 @@ class Cut(NamedTuple):
 class Session:
     """State of one connection after the version was agreed; `client_id` is None before startApi.
 
-    `down` means that the link behind the gateway is: nothing but notices is said. `silent` is a half-open
-    connection. `kept` and `delayed` hold what faults keep back. `heard_at` is when the request at hand came
-    (real seconds), for the pacing of history.
+    `down` means that the link behind the gateway is: only notices and the gateway's own clock are told.
+    `silent` is a half-open connection. `kept` and `delayed` hold what faults keep back. `heard_at` is when
+    the request at hand came (real seconds), for the pacing of history.
     """
 
     def __init__(self, version: int, faults: Faults) -> None:
@@ -97,7 +97,7 @@ class Session:
         """Queue a message for the client."""
         if message == "execDetails":
             values["time"] = execution_time(values["at"], self.version)
-        if self.down and not (message == "error" and values["reqId"] == -1):
+        if self.down and not (message == "currentTime" or (message == "error" and values["reqId"] == -1)):
             return
         fate = self.faults.fate(self.client_id, message)
         if not fate.times:

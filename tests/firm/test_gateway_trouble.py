@@ -94,13 +94,13 @@ def test_a_quiet_run_says_once_that_all_data_are_live_and_replays(floor: Floor):
     assert replay(floor.log, rules(floor.config), LocalCrew(floor.config)).head == floor.log.head
 
 
-def test_delayed_and_missing_data_stop_new_risk_on_them_until_they_are_live_again(floor: Floor):
+def test_data_we_have_no_right_to_are_missing_and_stop_new_risk_until_we_have(floor: Floor):
     floor.until(CLOSE[0] + MINUTE)
     for index, symbol in enumerate(TAPE.symbols):
         floor.gateway.ask(cmd="entitle", symbol=symbol, level="delayed" if index % 2 else "none")
     floor.until(CLOSE[1] + MINUTE)
     states = {event.instrument: event.after for _, event in floor.said(DataStateChanged)}
-    assert states == {i: DataState.DELAYED if i % 2 else DataState.MISSING for i in range(20)}
+    assert states == dict.fromkeys(range(20), DataState.MISSING)
     assert all(floor.only_reduces(proposal, 1) for proposal in floor.asked(1).values())
     assert floor.said(GateChanged)[-1][1].after is GateState.DEGRADED
 
@@ -119,9 +119,9 @@ def test_a_trade_by_hand_is_a_critical_break_and_stops_new_risk_until_it_is_undo
     floor.until(CLOSE[1] - 60 * MINUTE)
     floor.gateway.ask(cmd="manual", symbol="KO", side="BUY", quantity="7")
     floor.until(CLOSE[1] + MINUTE)
-    ((_, found),) = floor.said(BreakFound)
+    found = {event.subject: event.severity for _, event in floor.said(BreakFound)}
 
-    assert (found.severity, found.subject) == (Severity.CRITICAL, "KO")
+    assert found == {"KO": Severity.CRITICAL, "cash": Severity.WARNING}
     assert floor.asked(1)
     assert all(floor.only_reduces(proposal, 1) for proposal in floor.asked(1).values())
 
