@@ -49,8 +49,8 @@ class AccountFigures:
     def news(self, at: int) -> list[Event]:
         """The figures, if a report was said and they changed, at most once a minute; else once an hour.
 
-        The broker tells what changes, so its silence means: as before. Without the hourly report a flat
-        account would grow old for ever, and nothing new could be bought.
+        To be asked while the link stands: the broker tells what changes, so its silence means: as before.
+        Without the hourly report a flat account would grow old for ever, and nothing new could be bought.
         """
         if self._told is None or at - self._told_at < AT_MOST_EVERY_NS or len(self._values) < len(TAGS):
             return []

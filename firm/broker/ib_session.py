@@ -171,8 +171,9 @@ class IbSession:
         self.positions.open_with(self.fills.positions)
         for child in self.children.working():
             if child.asked and len(child.perm_ids) > 1:
-                gone |= child.forget_twins()
-                child.cancel_sent &= not gone
+                vanished = child.forget_twins()
+                child.cancel_sent &= not vanished
+                gone |= vanished
             if child.asked and (child.seen or child.seq not in self._under_way):
                 apart = self.positions.apart(child.order.instrument, self.fills.positions) != ZERO
                 events += verdict.judge(child, self.fills, position_apart=apart)

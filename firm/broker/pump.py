@@ -60,7 +60,8 @@ class Pump:
         post = self.post
         post.drain()
         self.look()
-        events = (*post.outbox, *self.connection.figures.news(post.at), *self.board.take())
+        figures = () if self.session.link.frozen else self.connection.figures.news(post.at)
+        events = (*post.outbox, *figures, *self.board.take())
         post.stopwatch.taken()
         post.outbox.clear()
         return events
