@@ -103,7 +103,7 @@ def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
             | commands.SplitCommand(symbol=symbol)
             | commands.HaltCommand(symbol=symbol)
         ):
-            traded = [i.symbol for i in brokerage.catalogue.matching("")]
+            traded = _symbols(gateway)
             if symbol not in traded:
                 return {"error": f"no symbol {symbol!r}; there are {', '.join(traded)}"}
     match command:
@@ -271,7 +271,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
         "at": brokerage.at,
         "first_at": tape.frames[0].at,
         "last_at": tape.frames[-1].at,
-        "symbols": list(tape.symbols),
+        "symbols": _symbols(gateway),
         "frames": len(tape.frames),
         "frames_left": len(tape.frames) - brokerage.cursor,
         "label": tape.label,
@@ -290,6 +290,11 @@ def status(gateway: Gateway) -> dict[str, Any]:
         "unknown_requests": gateway.unknown,
         "over_pace": gateway.over_pace,
     }
+
+
+def _symbols(gateway: Gateway) -> list[str]:
+    """What can be asked for and traded: a column that is only a venue's feed is not among them."""
+    return [i.symbol for i in gateway.brokerage.catalogue.matching("")]
 
 
 def orders(gateway: Gateway) -> list[dict[str, Any]]:

@@ -51,6 +51,17 @@ def test_a_column_that_is_a_venues_feed_is_no_contract(tmp_path):
     assert len(client.ask("reqMatchingSymbols", reqId=2, pattern="AAA")[0][1]["samples"]) == 1
 
 
+def test_every_symbol_of_the_status_is_a_contract(tmp_path):
+    client = client_of(tmp_path)
+
+    symbols = steered(client.gateway, cmd="status")["symbols"]
+
+    assert symbols == ["AAA", "SAP", "EUR.USD", "ESH4"]
+    for n, symbol in enumerate(symbols):
+        heard = client.ask("reqContractDetails", reqId=n, localSymbol=symbol)
+        assert client.short(heard) == ["contractDetails", "contractDetailsEnd"], symbol
+
+
 def test_the_consolidated_quote_is_the_best_of_the_venues_and_says_whose_it_is(tmp_path):
     client = client_of(tmp_path)
 
