@@ -49,9 +49,25 @@ class Broker:
             if settings.standby.gateway_is_fenced
             else RecordingIB,
         )
-        page = self._gateway.open(memory, run)
-        if control is None:
-            self._account = lock_account(f"{address.host}:{address.port}", self._gateway.account)
+        try:
+            return self._open_alone(self._gateway, memory, run, live.account)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_alone(
+        self, gateway: IbGateway, memory: Sequence[Record], run: str, account: str | None
+    ) -> Page:
+        """Open it with its account locked: before it is connected, where the account is known by then.
+
+        A simulated gateway of ours is this firm's alone.
+        """
+        ours = self._plan.gateway.control_port is not None
+        if not ours and account is not None:
+            self._account = lock_account(account)
+        page = gateway.open(memory, run)
+        if not ours and account is None:
+            self._account = lock_account(gateway.account)
         return page
 
     def turn(self, acked: int, batch: CommandBatch, until: int | None) -> Page:

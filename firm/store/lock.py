@@ -3,6 +3,7 @@
 import fcntl
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from firm.errors import StoreLocked
 from firm.store.keys import key_directory
@@ -12,8 +13,8 @@ STORE = (
     " the store read-only."
 )
 ACCOUNT = (
-    "account {account} at the gateway {gateway} is traded by another firm on this machine, process {holder}:"
-    " one at a time. Stop that one, or choose another broker.account."
+    "account {account} is traded by another firm on this machine, process {holder}: one at a time. Stop that"
+    " one, or choose another broker.account."
 )
 
 
@@ -44,9 +45,11 @@ class WriterLock:
             self._file = -1
 
 
-def lock_account(gateway: str, account: str) -> WriterLock:
-    """Trade `account` alone, as far as this machine's user goes; beyond it `firm fence` sees to that."""
+def lock_account(account: str) -> WriterLock:
+    """Trade `account` alone, as far as this machine's user goes; beyond it `firm fence` sees to that.
+
+    Whichever gateway leads to it: accounts have one name everywhere, the address of a gateway many.
+    """
     directory = key_directory()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"account-{gateway.replace(':', '-')}-{account}.lock"
-    return WriterLock(path, ACCOUNT, account=account, gateway=gateway)
+    return WriterLock(directory / f"account-{quote(account, safe='')}.lock", ACCOUNT, account=account)

@@ -65,17 +65,16 @@ def test_a_promoted_store_opens_with_the_next_thousand_and_counts_on(tmp_path: P
     ]
 
 
-def test_an_account_at_a_gateway_is_for_one_firm_on_a_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_account_is_for_one_firm_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FIRM_KEY_DIR", str(tmp_path / "keys"))
-    first = lock_account("127.0.0.1:4002", "DU1")
+    first = lock_account("DU1")
 
-    with pytest.raises(StoreLocked, match=r"account DU1 at the gateway 127.0.0.1:4002 is traded by another"):
-        lock_account("127.0.0.1:4002", "DU1")
-    lock_account("127.0.0.1:4002", "DU2").release()
+    with pytest.raises(StoreLocked, match=r"account DU1 is traded by another firm on this machine, process"):
+        lock_account("DU1")
+    lock_account("DU2").release()
+    lock_account("DU1/../DU2").release()
     first.release()
-    lock_account("127.0.0.1:4002", "DU1").release()
+    lock_account("DU1").release()
 
 
 @pytest.mark.parametrize("witness", ["standby", "fence"])
