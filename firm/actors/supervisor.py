@@ -1,6 +1,7 @@
 """The supervisor: creates the firm's actors, keeps the bus running, and ends them in an orderly way."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -24,6 +25,22 @@ class Progress(NamedTuple):
     restarts: int
 
 
+class Question:
+    """Asked of an actor again and again, but one call at a time: its queue stays short however slow it is."""
+
+    def __init__(self) -> None:
+        self._asked: asyncio.Task[Any] | None = None
+
+    async def answer(self, ask: Callable[[], Any], within_s: float) -> Any | None:
+        """What the actor says; None if it does not within the time, which a later call may still see."""
+        try:
+            if self._asked is None or self._asked.done():
+                self._asked = asyncio.get_running_loop().create_task(_answer(ask()))
+            return await asyncio.wait_for(asyncio.shield(self._asked), within_s)
+        except (ray.exceptions.RayError, TimeoutError):
+            return None
+
+
 class Supervisor:
     """One a firm. An async actor: it answers while it watches.
 
@@ -35,6 +52,7 @@ class Supervisor:
         self._actors: dict[str, Any] = {}
         self._progress = Progress("creating actors", ended=False, error=None, restarts=0)
         self._watch: asyncio.Task[None] | None = None
+        self._figures = Question()
         ray.get_runtime_context().current_actor.start.remote()
 
     async def start(self) -> None:
@@ -47,10 +65,7 @@ class Supervisor:
         reader = self._actors.get("reader")
         if reader is None:
             return self._progress, None
-        try:
-            figures = await asyncio.wait_for(_answer(reader.progress.remote()), READER_ANSWERS_WITHIN_S)
-        except (ray.exceptions.RayError, TimeoutError):
-            return self._progress, None
+        figures = await self._figures.answer(reader.progress.remote, READER_ANSWERS_WITHIN_S)
         return self._progress, figures
 
     async def pids(self) -> dict[str, int]:
@@ -103,11 +118,9 @@ class Supervisor:
                 await self._actors["reader"].start.remote()
 
     async def _end(self) -> None:
-        """End every actor: ask first, kill who has not ended in time; then the simulated gateway."""
-        timeout_s = self._plan.config().cluster.shutdown_timeout_s
-        asked = [actor.stop.remote() for name, actor in self._actors.items() if name != "bus"]
-        if asked:
-            await asyncio.wait([asyncio.ensure_future(_settled(ref)) for ref in asked], timeout=timeout_s)
+        """End every actor, the bus without being asked; then the simulated gateway."""
+        asked = [actor for name, actor in self._actors.items() if name != "bus"]
+        await stop_actors(asked, self._plan.config().cluster.shutdown_timeout_s)
         for actor in self._actors.values():
             ray.kill(actor, no_restart=True)
         self._actors = {}
@@ -117,15 +130,20 @@ class Supervisor:
         self._progress = self._progress._replace(stage=stage)
 
 
+async def stop_actors(actors: Sequence[Any], timeout_s: float) -> None:
+    """Ask all to stop and wait until they have, or for so long; one that cannot be asked holds up nobody."""
+    if actors:
+        stops = [asyncio.ensure_future(_stopped(actor)) for actor in actors]
+        await asyncio.wait(stops, timeout=timeout_s)
+
+
+async def _stopped(actor: Any) -> None:
+    with suppress(ray.exceptions.RayError):
+        await actor.stop.remote()
+
+
 async def _answer(ref: Any) -> Any:
     return await ref
-
-
-async def _settled(ref: Any) -> None:
-    try:
-        await ref
-    except LOST:
-        return
 
 
 def _reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Queues in front of an actor that does not answer stay as short as they are said to be."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import whole_firm
 from firm.actors.signal_crew import SignalCrew
 from firm.actors.signal_seat import SignalSeat
 from firm.actors.staff import PENDING_CALLS_MAX, _actor
+from firm.actors.supervisor import Question, stop_actors
 from firm.agents.signals.signal_agent import MarketWindow
 from firm.bus.crew import SignalAsk
 from firm.risk_kernels.fingerprint import array_fingerprint
@@ -73,3 +75,34 @@ def test_a_caller_that_does_not_wait_for_answers_is_refused():
             handle.pid.remote()
 
     assert len(set(ray.get(taken))) == 1
+
+
+def test_who_is_slow_to_answer_is_asked_again_only_after_the_answer(seat: Any):
+    question, times = Question(), PENDING_CALLS_MAX + 20
+
+    async def watch(within_s: float) -> Any:
+        return await question.answer(seat.pid.remote, within_s)
+
+    async def watch_often() -> list[Any]:
+        return [await watch(0.005) for _ in range(times)]
+
+    async def watched() -> tuple[list[Any], Any]:
+        with stopped(seat):
+            meanwhile = await watch_often()
+            assert seat.pid.remote() is not None, "there is room for other calls"
+        return meanwhile, await watch(60)
+
+    meanwhile, after = asyncio.run(watched())
+
+    assert meanwhile == [None] * times
+    assert after == ray.get(seat.pid.remote())
+
+
+def test_an_actor_with_a_full_queue_does_not_keep_the_others_from_being_stopped(seat: Any):
+    other = _actor(SignalSeat, "signals-free", whole_firm.settings().model_dump_json(), array_fingerprint())
+    ray.get(other.pid.remote())
+    with stopped(seat):
+        taken = [seat.pid.remote() for _ in range(PENDING_CALLS_MAX)]
+        asyncio.run(stop_actors([seat, other], 1.0))
+        assert len(taken) == PENDING_CALLS_MAX
+    ray.kill(other)
