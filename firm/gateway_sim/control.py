@@ -106,6 +106,9 @@ def _traded(gateway: Gateway, command: Trade) -> dict[str, Any]:
             traded = _symbols(gateway)
             if symbol not in traded:
                 return {"error": f"no symbol {symbol!r}; there are {', '.join(traded)}"}
+            kind = brokerage.catalogue.instruments[brokerage.tape.symbols.index(symbol)].sec_type
+            if isinstance(command, commands.DividendCommand | commands.SplitCommand) and kind != "STK":
+                return {"error": f"dividends and splits are of shares, {symbol} is none"}
     match command:
         case commands.CorrectCommand(exec_id=exec_id, quantity=quantity, price=price):
             gateway.route(Correct(exec_id, quantity, price))

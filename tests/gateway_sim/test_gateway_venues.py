@@ -156,6 +156,18 @@ def test_routing_and_fills_by_venue_survive_a_restart(tmp_path):
     assert again.brokerage.exchange.book.halted == {0}
 
 
+def test_only_shares_pay_dividends_and_split(tmp_path):
+    gateway = client_of(tmp_path).gateway
+    cash = gateway.brokerage.exchange.account.cash
+
+    for symbol in ("EUR.USD", "ESH4"):
+        for action in ({"cmd": "dividend", "amount": "1"}, {"cmd": "split", "new": 2, "old": 1}):
+            said = steered(gateway, symbol=symbol, **action)
+            assert said == {"error": f"dividends and splits are of shares, {symbol} is none"}
+    assert gateway.brokerage.exchange.account.cash == cash
+    assert steered(gateway, cmd="split", symbol="SAP", new=2, old=1) == {"done": True}
+
+
 def steered(gateway: Gateway, **command: Any) -> dict[str, Any]:
     return answer(gateway, json.dumps(command).encode(), stepped=True)
 
