@@ -35,9 +35,9 @@ class Catalogue:
         self.instruments = contracts.instruments
         self.rules, self.venues, self.feeds = contracts.rules, contracts.venues, contracts.feeds
         self.own_fees = contracts.own_fees
-        self._by_con_id = {i.con_id: i for i in self.instruments}
+        self._by_con_id = {i.con_id: i for i in self.matching("")}
         self._sessions = sessions
-        if len(self._by_con_id) != len(self.instruments):
+        if len({i.con_id for i in self.instruments}) != len(self.instruments):
             raise DataError(
                 "two symbols of the data file share a contract id; load them from separate files."
             )

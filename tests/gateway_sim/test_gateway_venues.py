@@ -10,7 +10,7 @@ import pytest
 from firm.errors import ConfigError
 from firm.gateway_sim.commands import Halt
 from firm.gateway_sim.consolidated import best
-from firm.gateway_sim.contracts import load_contracts
+from firm.gateway_sim.contracts import con_id_of, load_contracts
 from firm.gateway_sim.control import answer
 from firm.gateway_sim.gateway import Gateway
 from tests.gateway_sim.several_world import SAP, SEVERAL, client_of, several, several_tape
@@ -48,6 +48,10 @@ def test_a_column_that_is_a_venues_feed_is_no_contract(tmp_path):
     client = client_of(tmp_path)
 
     assert client.short(client.ask("reqContractDetails", reqId=1, symbol="AAA@ARCA")) == ["error 200"]
+    feed = {"conId": con_id_of("AAA@ARCA"), "exchange": "SMART"}
+    buy = {"action": "BUY", "totalQuantity": 50, "orderType": "MKT", "tif": "DAY"}
+    assert client.short(client.ask("placeOrder", orderId=1, **buy, **feed)) == ["error 200"]
+    assert client.short(client.ask("reqContractDetails", reqId=1, **feed)) == ["error 200"]
     assert len(client.ask("reqMatchingSymbols", reqId=2, pattern="AAA")[0][1]["samples"]) == 1
 
 
