@@ -48,7 +48,7 @@ def test_a_column_that_is_a_venues_feed_is_no_contract(tmp_path):
     client = client_of(tmp_path)
 
     assert client.short(client.ask("reqContractDetails", reqId=1, symbol="AAA@ARCA")) == ["error 200"]
-    feed = {"conId": con_id_of("AAA@ARCA"), "exchange": "SMART"}
+    feed = {"conId": con_id_of("AAA@ARCA"), "secType": "STK", "exchange": "SMART"}
     buy = {"action": "BUY", "totalQuantity": 50, "orderType": "MKT", "tif": "DAY"}
     assert client.short(client.ask("placeOrder", orderId=1, **buy, **feed)) == ["error 200"]
     assert client.short(client.ask("reqContractDetails", reqId=1, **feed)) == ["error 200"]
