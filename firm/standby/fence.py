@@ -2,7 +2,7 @@
 
 A witness is whoever an old leader cannot do without: the standby, without whom nothing counts as committed,
 and the relay before the broker's gateway, without whom nothing is sent. Epochs only rise. A promotion begins
-a new term, the next thousand, so that no number of restarts of the old leader can catch up.
+a new term, the next thousand, and no restart of the old leader crosses into it: it can never catch up.
 """
 
 import os

@@ -22,8 +22,8 @@ HEADS_EVERY = 256
 SINK_VARIABLE = "FIRM_HEADS_SINK"
 
 TERM = 1000
-"""Each promotion of a standby begins a new thousand of epochs: no number of restarts of the old leader, each
-of which raises its own epoch by 1, is to catch up with the new one."""
+"""Each promotion of a standby begins a new thousand of epochs: a restart of the old leader raises its own
+epoch by 1 and never crosses into the next thousand, so no number of restarts catches up with the new one."""
 
 State = Literal["opened", "running", "closed"]
 
@@ -118,8 +118,22 @@ def first_of_next_term(epoch: int) -> int:
     return (epoch // TERM + 1) * TERM
 
 
+def next_of_term(epoch: int, path: Path) -> int:
+    """The epoch of the next ordinary opening of the log at `path`; StoreError when the term is used up."""
+    if (epoch + 1) % TERM:
+        return epoch + 1
+    raise StoreError(
+        f"{path} has been opened {TERM - 1} times in this term, up to epoch {epoch}, and the term is used up:"
+        f" epoch {epoch + 1} is a promotion's. Nothing was written. Trade on from the standby's copy (`firm"
+        " standby promote`); without one, begin a new run directory."
+    )
+
+
 def follows(epoch: int, previous: int) -> bool:
-    """Whether a writer that opens the log after `previous` may have this epoch."""
+    """Whether a writer that opens the log after `previous` may have this epoch.
+
+    Onto a multiple of TERM only a promotion steps, see `next_of_term`; within a term they rise one by one.
+    """
     return epoch == previous + 1 or (epoch > previous and epoch % TERM == 0)
 
 

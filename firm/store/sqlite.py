@@ -24,7 +24,7 @@ from firm.store.database import (
     set_meta,
     signed_heads,
 )
-from firm.store.heads import HEADS_EVERY, REMEDY, Head, State, sink_path
+from firm.store.heads import HEADS_EVERY, REMEDY, Head, State, next_of_term, sink_path
 from firm.store.keys import Keys, open_data_key
 from firm.store.lock import WriterLock
 from firm.store.notary import Notary
@@ -67,7 +67,8 @@ class SqliteStore:
             self._last_seq, self._head = require_sound_tail(db, signed, keys)
             self._notary = Notary(keys, meta.log, files.heads, sink, heads_every)
             self._notary.complete_copies(signed)
-        self._seal("opened", self._epoch + 1 if promoted_as is None else promoted_as)
+        epoch = next_of_term(self._epoch, files.directory) if promoted_as is None else promoted_as
+        self._seal("opened", epoch)
 
     @classmethod
     def open(
@@ -81,7 +82,8 @@ class SqliteStore:
     ) -> "SqliteStore":
         """Create or resume the log in `directory` as its only writer, and raise the epoch by 1.
 
-        `promoted_as` is the epoch of a promoted standby instead; see `first_of_next_term`.
+        `promoted_as` is the epoch of a promoted standby instead; see `first_of_next_term`. Without it an
+        opening that would step into the next term, and so overtake a promotion, is refused.
 
         A head is signed whenever `heads_every` entries wait for one. `sink` (else FIRM_HEADS_SINK) is a
         second file for signed heads, best on another machine. Raises StoreLocked, WrongKey, StoreTampered or

@@ -10,7 +10,7 @@ import pytest
 from store_attack import record, records
 
 from firm.errors import StaleEpoch, StoreError, StoreLocked, StoreTampered
-from firm.store.heads import HeadsFile
+from firm.store.heads import HeadsFile, first_of_next_term
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
@@ -82,6 +82,23 @@ def test_a_writer_that_lost_its_lock_is_refused_by_the_epoch(tmp_path: Path, key
 
     proof = verify(tmp_path, keys)
     assert (proof.entries, proof.epoch, proof.closed_cleanly) == (4, 2, True)
+
+
+def test_only_a_promotion_steps_into_the_next_term(tmp_path: Path, keys: Keys):
+    SqliteStore.open(tmp_path, keys, promoted_as=998).close()
+    SqliteStore.open(tmp_path, keys).close()
+    content = (tmp_path / "heads.log").read_bytes()
+    for _ in range(3):
+        with pytest.raises(
+            StoreError, match=r"up to epoch 999, and the term is used up.*firm standby promote"
+        ):
+            SqliteStore.open(tmp_path, keys)
+
+    assert (tmp_path / "heads.log").read_bytes() == content
+    SqliteStore.open(tmp_path, keys, promoted_as=first_of_next_term(999)).close()
+    store = SqliteStore.open(tmp_path, keys)
+    assert store.epoch == 1001
+    store.close()
 
 
 def test_a_failing_transaction_leaves_nothing_behind_and_the_operations_wait(tmp_path: Path, keys: Keys):
