@@ -128,18 +128,30 @@ def _check_venues(
     feeds = [venue.feed for venue in terms if venue.feed]
     shares = [venue.share for venue in terms if venue.share is not None]
     own = not feeds or (len(feeds) == len(terms) == len(set(feeds)) and not shares)
+    everywhere = [venue.feed for each in found.values() for venue in each.venues.values()]
     alike = all(
-        feed in symbols and feed != symbol and found.get(feed, STOCK).tick == contract.tick for feed in feeds
+        feed in symbols
+        and feed != symbol
+        and everywhere.count(feed) == 1
+        and _is_feed_of(found.get(feed, STOCK), contract)
+        for feed in feeds
     )
     derived = not shares or (len(shares) == len(terms) and min(shares) > 0 and sum(shares) == 1)
     if not (own and alike and derived) or "SMART" in contract.venues:
         raise ConfigError(
             f"--contracts {path}: the venues of {symbol} need either a feed each (another symbol of the "
-            "tape, with the same tick), or shares above 0 that add up to 1, or neither; none is called SMART."
+            "tape, of this venue alone, with the same tick, bands and lot and without venues), or shares "
+            "above 0 that add up to 1, or neither; none is called SMART."
         )
     pair = symbol.split(".")
     if contract.sec_type == "CASH" and [len(part) for part in pair] != [3, 3]:
         raise ConfigError(f"--contracts {path}: {symbol} is CASH, and must be a pair such as EUR.USD.")
+
+
+def _is_feed_of(feed: Contract, owner: Contract) -> bool:
+    """What a venue shows is rounded by its own column, and must come out as the owner's would."""
+    grid = (owner.tick, owner.bands, owner.lot)
+    return (feed.tick, feed.bands, feed.lot) == grid and not feed.venues
 
 
 def con_id_of(symbol: str) -> int:

@@ -237,6 +237,31 @@ def test_venues_that_do_not_add_up_are_refused(tmp_path: Path, venues: dict[str,
         load_contracts(path, several_tape().symbols)
 
 
+ARCA_ALONE = {"venues": {"ARCA": {"feed": "AAA@ARCA"}}}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "other"),
+    [
+        ("AAA@ARCA", {"tick": "0.05"}),
+        ("AAA@ARCA", {"lot": "100"}),
+        ("AAA@ARCA", {"bands": [["0", "0.0001"], ["1", "0.01"]]}),
+        ("AAA@ARCA", {"venues": {"IEX": {}}}),
+        ("SAP", ARCA_ALONE),
+    ],
+)
+def test_a_feed_is_of_one_venue_and_moves_as_its_owner_does(
+    tmp_path: Path, symbol: str, other: dict[str, Any]
+):
+    path = tmp_path / "contracts.json"
+    path.write_text(json.dumps({"AAA": ARCA_ALONE}))
+    load_contracts(path, several_tape().symbols)
+    path.write_text(json.dumps({"AAA": ARCA_ALONE, symbol: other}))
+
+    with pytest.raises(ConfigError, match="need either a feed each"):
+        load_contracts(path, several_tape().symbols)
+
+
 def test_the_best_of_venues_ignores_those_that_show_nothing():
     rows = [(99.0, 101.0, 5.0, 0.0), (98.0, 102.0, 7.0, 8.0), (99.0, 102.0, 2.0, 3.0), (0.0, 0.0, 0.0, 0.0)]
 
