@@ -10,9 +10,10 @@ from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.answers_options import option_data, option_details
 from firm.gateway_sim.bar_requests import Window, bar_values, bars_for
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import LETTERS, NO_DEFINITION, fill_venue
+from firm.gateway_sim.catalogue import NO_DEFINITION, fill_venue
 from firm.gateway_sim.codec.kinds import plain, shares
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.contracts import LETTERS
 from firm.gateway_sim.history import Bar, intraday_bars
 from firm.gateway_sim.lines import EVERY_TICK, HISTORY, MARKET_DATA, beyond
 from firm.gateway_sim.rights import DELAYED_TICK, SHOWING_DELAYED, is_delayed, is_mute, refusal

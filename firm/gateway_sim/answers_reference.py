@@ -11,9 +11,10 @@ import numpy as np
 from firm.domain.order import Side
 from firm.domain.session import NS_PER_MS, NS_PER_SECOND
 from firm.gateway_sim.brokerage import Brokerage
-from firm.gateway_sim.catalogue import FILL_VENUE, LETTERS, NO_DEFINITION, fill_venue
+from firm.gateway_sim.catalogue import FILL_VENUE, NO_DEFINITION, fill_venue
 from firm.gateway_sim.codec.kinds import shares
 from firm.gateway_sim.codec.table import Values
+from firm.gateway_sim.contracts import LETTERS
 from firm.gateway_sim.lines import DEPTH, beyond
 from firm.gateway_sim.rights import refusal
 from firm.gateway_sim.session import Session

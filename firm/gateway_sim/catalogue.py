@@ -25,7 +25,6 @@ ORDER_TYPES = (
     "WHATIF"
 )
 HOURS_DAYS = 7
-LETTERS = "QPNZVJKXYBCDMWTHIAELFGORSU"  # of venues in the order in which a contract lists them
 
 
 class Catalogue:

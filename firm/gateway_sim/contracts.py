@@ -25,6 +25,7 @@ LISTING, PAIRS = "NASDAQ", "IDEALPRO"
 CENT = Decimal("0.01")
 CENT_RULE = 26
 FIRST_RULE = 1000
+LETTERS = "QPNZVJKXYBCDMWTHIAELFGORSU"  # of venues in the order in which a contract lists them
 
 
 class VenueTerms(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +143,11 @@ def _check_venues(
             f"--contracts {path}: the venues of {symbol} need either a feed each (another symbol of the "
             "tape, of this venue alone, with the same tick, bands and lot and without venues), or shares "
             "above 0 that add up to 1, or neither; none is called SMART."
+        )
+    if len(terms) > len(LETTERS):
+        raise ConfigError(
+            f"--contracts {path}: {symbol} can have {len(LETTERS)} venues, a letter each, and has "
+            f"{len(terms)}."
         )
     pair = symbol.split(".")
     if contract.sec_type == "CASH" and [len(part) for part in pair] != [3, 3]:

@@ -237,6 +237,17 @@ def test_venues_that_do_not_add_up_are_refused(tmp_path: Path, venues: dict[str,
         load_contracts(path, several_tape().symbols)
 
 
+def test_a_contract_has_no_more_venues_than_there_are_letters(tmp_path: Path):
+    path = tmp_path / "contracts.json"
+    most = {f"V{n}": {} for n in range(26)}
+    path.write_text(json.dumps({"AAA": {"venues": most}}))
+    assert len(load_contracts(path, ["AAA"]).venues[0]) == 26
+    path.write_text(json.dumps({"AAA": {"venues": {**most, "V26": {}}}}))
+
+    with pytest.raises(ConfigError, match="AAA can have 26 venues, a letter each, and has 27"):
+        load_contracts(path, ["AAA"])
+
+
 ARCA_ALONE = {"venues": {"ARCA": {"feed": "AAA@ARCA"}}}
 
 
