@@ -25,6 +25,12 @@ class Fence:
         """Who leads the log."""
         return self._read().get(log)
 
+    def require_not_outdated(self, claim: Claim) -> None:
+        """StaleEpoch where `admit` would raise it; nothing is written."""
+        newest = self.newest(claim.log)
+        if newest is not None:
+            require_not_older(claim, newest)
+
     def admit(self, claim: Claim) -> None:
         """Write the claim down if it is newer; StaleEpoch if it is older, or another holder has its epoch."""
         held = self._read()

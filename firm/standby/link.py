@@ -82,6 +82,8 @@ class Link:
             line.send(Hello(self._claim, self._public, self._files.key.read_text()))
             at = line.receive(Position)
             self._require_ours(at)
+            line.send(at)
+            line.receive(Position)
         except BaseException:
             connection.close()
             raise
@@ -89,7 +91,7 @@ class Link:
         self._line, self._at = line, at
 
     def _require_ours(self, at: Position) -> None:
-        """The copy must be a beginning of this log."""
+        """The copy must be a beginning of this log; only who has said so is taken for its leader."""
         with refusing(self._files.database):
             row = self._db.execute("SELECT hash FROM entries WHERE seq = ?", (at.seq,)).fetchone()
         if at.seq and (row is None or row[0] != at.head):

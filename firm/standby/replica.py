@@ -62,21 +62,32 @@ class Replica:
             raise StoreTampered(f"{self._identity} is damaged ({error}). {REMEDY}") from error
         return self._known
 
-    def welcome(self, hello: Hello) -> Position:
-        """Admit a leader; where to go on. StaleEpoch if a newer one is known, StoreError if not ours."""
+    def greet(self, hello: Hello) -> Position:
+        """How far the copy goes, for a caller that is no leader yet: nothing is written down.
+
+        StaleEpoch if a newer leader is known, StoreError if the copy is of another log.
+        """
         with self.locked():
-            if self._identity.exists():
-                known = self.identity
-                if (known.log, known.public) != (hello.claim.log, hello.public):
-                    raise StoreError(
-                        f"the standby in {self.directory} keeps log {known.log}, a leader of log"
-                        f" {hello.claim.log} has called. Give each log a directory (and key) of its own."
-                    )
+            self._require_ours(hello)
+            self.fence.require_not_outdated(hello.claim)
+            return self.position()
+
+    def welcome(self, hello: Hello, agreed: Position) -> None:
+        """Admit a leader whose own log has `agreed`, the end of the copy that it was told of.
+
+        Whoever was set back cannot agree, so it outdates nobody. Errors as in `greet`; OutOfService if the
+        copy has grown meanwhile: then it has to be looked at again.
+        """
+        with self.locked():
+            self._require_ours(hello)
+            if self.position() != agreed:
+                raise OutOfService(
+                    "another leader has written meanwhile: compare with its end and call again"
+                )
             self.fence.admit(hello.claim)
             self._leader = hello
             self._known = Identity(hello.claim.log, hello.public, hello.key)
             replace_durably(self._identity, msgspec.json.encode(self._known))
-            return self.position()
 
     def append(self, hello: Hello, frame: Frame) -> Position:
         """Keep the frame, durably, and say how far the copy goes now. `hello` is what its sender began with.
@@ -136,6 +147,16 @@ class Replica:
             yield
         finally:
             os.close(file)
+
+    def _require_ours(self, hello: Hello) -> None:
+        if not self._identity.exists():
+            return
+        known = self.identity
+        if (known.log, known.public) != (hello.claim.log, hello.public):
+            raise StoreError(
+                f"the standby in {self.directory} keeps log {known.log}, a leader of log"
+                f" {hello.claim.log} has called. Give each log a directory (and key) of its own."
+            )
 
     def _fits(self, claim: Claim | None, at: Position, frame: Frame) -> Position:
         identity = self.identity

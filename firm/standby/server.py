@@ -8,7 +8,7 @@ from pathlib import Path
 
 from firm.errors import FirmError, GatewayUnavailable
 from firm.standby.replica import Replica
-from firm.standby.wire import Frame, Hello, Line, OutOfService, Refused
+from firm.standby.wire import Frame, Hello, Line, OutOfService, Position, Refused
 from firm.store.lock import WriterLock
 
 LOG = logging.getLogger("firm.standby")
@@ -80,7 +80,10 @@ class StandbyServer:
         hello = line.receive(Hello)
         connection.settimeout(None)
         claim = hello.claim
+        line.send(self._replica.greet(hello))
+        agreed = line.receive(Position)
+        self._replica.welcome(hello, agreed)
         LOG.info("leader %s of log %s, epoch %s", peer, claim.log, claim.epoch)
-        line.send(self._replica.welcome(hello))
+        line.send(agreed)
         while True:
             line.send(self._replica.append(hello, line.receive(Frame)))

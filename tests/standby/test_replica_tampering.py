@@ -111,7 +111,7 @@ def test_a_head_signed_by_somebody_else_is_not_taken(copy: Path, keys: Keys):
     claim = Claim(at.log, 5, "f" * 16)
     replica = Replica(copy)
     hello = Hello(claim, keys.public.public_bytes_raw(), replica.identity.key)
-    replica.welcome(hello)
+    replica.welcome(hello, replica.greet(hello))
     forged = Head.sign(other, at.log, at.last, at.head, 5, "opened")
     frame = Frame(at.log, 5, at.last + 1, at.last, at.head, at.head, [forged], at.operations, b"")
 
@@ -126,7 +126,7 @@ def test_another_signing_key_is_not_taken_for_the_same_log(copy: Path):
     claim = Claim(replica.identity.log, 5, "f" * 16)
 
     with pytest.raises(StoreError, match="Give each log a directory"):
-        replica.welcome(Hello(claim, other, replica.identity.key))
+        replica.greet(Hello(claim, other, replica.identity.key))
 
 
 def test_a_damaged_fence_admits_nobody(copy: Path, tmp_path: Path, keys: Keys):

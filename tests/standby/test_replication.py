@@ -12,6 +12,7 @@ from firm.standby import replicated
 from firm.standby.promote import promote
 from firm.standby.replicated import read_status
 from firm.standby.server import StandbyServer
+from firm.standby.wire import Claim, Hello, OutOfService
 from firm.store.keys import Keys
 from firm.store.sqlite import SqliteStore
 from firm.store.verify import verify
@@ -233,6 +234,46 @@ def test_a_store_that_was_set_back_is_not_led_on_from(tmp_path: Path, keys: Keys
 
     with pytest.raises(StoreError, match="ends at seq 9 and goes further than the log"):
         lead(tmp_path / "run", keys, copy.port)
+
+
+def test_an_old_backup_that_is_refused_does_not_outdate_the_live_leader(
+    tmp_path: Path, keys: Keys, standby: Start
+):
+    copy = standby()
+    store = lead(tmp_path / "run", keys, copy.port)
+    store.commit(records(1, 5))
+    store.close()
+    shutil.copytree(tmp_path / "run", tmp_path / "backup")
+    live = lead(tmp_path / "run", keys, copy.port)
+    live.commit(records(6, 9))
+    SqliteStore.open(tmp_path / "backup", keys).close()
+    kept = (copy.directory / "fence.json").read_bytes()
+    for _ in range(3):
+        with pytest.raises(StoreError, match="ends at seq 9 and goes further than the log"):
+            lead(tmp_path / "backup", keys, copy.port)
+
+    assert (copy.directory / "fence.json").read_bytes() == kept
+    live.commit(records(10, 12))
+    live.close()
+    assert promote(copy.directory, tmp_path / "again", keys).entries == 12
+
+
+def test_a_leader_that_agreed_to_an_end_which_was_written_over_has_to_look_again(
+    tmp_path: Path, keys: Keys, standby: Start
+):
+    copy = standby()
+    live = lead(tmp_path / "run", keys, copy.port)
+    replica = copy.server._replica
+    known, kept = replica.identity, (copy.directory / "fence.json").read_bytes()
+    hello = Hello(Claim(known.log, 7, "f" * 16), known.public, known.key)
+    agreed = replica.greet(hello)
+    live.commit(records(1, 3))
+
+    with pytest.raises(OutOfService, match="another leader has written meanwhile"):
+        replica.welcome(hello, agreed)
+    assert (copy.directory / "fence.json").read_bytes() == kept
+    live.commit(records(4, 5))
+    live.close()
 
 
 def test_a_caller_without_the_token_gets_nothing(tmp_path: Path, keys: Keys, standby: Start):

@@ -106,8 +106,9 @@ def test_what_a_leader_said_before_it_called_again_is_not_taken(tmp_path: Path, 
     known, (*_, last) = replica.identity, replica.frames()
     claim = Claim(known.log, 7, "f" * 16)
     first, second = (Hello(claim, known.public, known.key) for _ in range(2))
-    at = replica.welcome(first)
-    replica.welcome(second)
+    at = replica.greet(first)
+    replica.welcome(first, at)
+    replica.welcome(second, at)
 
     with pytest.raises(OutOfService, match="has called again"):
         replica.append(first, last)
