@@ -70,21 +70,16 @@ def market_rule(brokerage: Brokerage, session: Session, asked: Values) -> None:
     return session.say("marketRule", ruleId=rule.number, increments=increments)
 
 
-def _shown(brokerage: Brokerage, asked: Values) -> Instrument | None:
-    """The instrument whose data are asked for: that of one venue, if it has quotes of its own."""
-    instrument = brokerage.catalogue.find(asked)
-    return None if instrument is None else brokerage.catalogue.shown_at(instrument, asked["exchange"])
-
-
 def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """Subscribe, and say what is known now; a snapshot ends there."""
     req_id = asked["reqId"]
-    instrument = _shown(brokerage, asked)
-    if instrument is None:
+    traded = brokerage.catalogue.find(asked)
+    if traded is None:
         found = brokerage.chains.find(asked, local_date(brokerage.at))
         if len(found) == 1:
             return option_data(brokerage, session, asked, found[0])
         return session.error(req_id, 200, NO_DEFINITION)
+    instrument = brokerage.catalogue.shown_at(traded, asked["exchange"])
     if (refused := refusal(session, instrument)) is not None:
         return session.error(req_id, *refused)
     if not asked["snapshot"] and (refused := beyond(MARKET_DATA, session.lines, req_id)) is not None:
@@ -104,6 +99,7 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     generic = {part.strip() for part in asked["genericTicks"].split(",")}
     request = TickRequest(
         req_id,
+        traded,
         instrument,
         rt_volume=bool(generic & {"233", "375"}),
         delayed=delayed,
@@ -112,7 +108,7 @@ def market_data(brokerage: Brokerage, session: Session, asked: Values) -> None:
     )
     _say_known(brokerage, session, request)
     _say_venues(brokerage, session, request)
-    if instrument.index in brokerage.exchange.book.halted:
+    if traded.index in brokerage.exchange.book.halted:
         session.say("tickGeneric", reqId=req_id, tickType=HALTED, value=1.0)
     if asked["snapshot"]:
         session.forget(req_id)
@@ -152,13 +148,14 @@ def say_size(session: Session, request: TickRequest, tick: int, size: Decimal) -
 
 def tick_by_tick(brokerage: Brokerage, session: Session, asked: Values) -> None:
     """Subscribe to every quote or every print."""
-    instrument = _shown(brokerage, asked)
-    if instrument is None:
+    traded = brokerage.catalogue.find(asked)
+    if traded is None:
         return session.error(asked["reqId"], 200, NO_DEFINITION)
     if asked["tickType"] not in {"Last", "AllLast", "BidAsk", "MidPoint"}:
         return session.error(asked["reqId"], 321, f"Error validating request: tick type {asked['tickType']}")
     if (refused := beyond(EVERY_TICK, session.tick_by_tick, asked["reqId"])) is not None:
         return session.error(asked["reqId"], *refused)
+    instrument = brokerage.catalogue.shown_at(traded, asked["exchange"])
     session.tick_by_tick[asked["reqId"]] = TickByTick(asked["reqId"], instrument, asked["tickType"])
     return None
 
@@ -253,7 +250,7 @@ def say_frame(brokerage: Brokerage, session: Session, frame: Frame) -> None:
 def say_halt(session: Session, instrument: int, *, on: bool) -> None:
     """Tick 49: trading has stopped (1), or goes on (0)."""
     for request in session.ticks.values():
-        if request.instrument.index == instrument:
+        if request.traded.index == instrument:
             session.say("tickGeneric", reqId=request.req_id, tickType=HALTED, value=float(on))
 
 

@@ -216,7 +216,7 @@ def advisor(_brokerage: Brokerage, session: Session, asked: Values) -> None:
 def say_news(session: Session, instrument: int, at: int, article_id: str, headline: str) -> None:
     """A headline, to the subscriptions that asked for news ticks of its instrument."""
     for request in session.ticks.values():
-        if request.news and request.instrument.index == instrument:
+        if request.news and request.traded.index == instrument:
             session.say(
                 "tickNews",
                 reqId=request.req_id,

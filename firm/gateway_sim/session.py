@@ -18,9 +18,13 @@ LINK_KEPT = "Connectivity between IB and Trader Workstation has been restored - 
 
 
 class TickRequest(NamedTuple):
-    """A market data subscription; `rt_volume` and `auction` if it asked for ticks 233 and 225."""
+    """A market data subscription; `rt_volume` and `auction` if it asked for ticks 233 and 225.
+
+    `instrument` is the one whose quotes are shown: of `traded`, or of a venue's feed of it.
+    """
 
     req_id: int
+    traded: Instrument
     instrument: Instrument
     rt_volume: bool
     delayed: bool = False

@@ -196,6 +196,22 @@ def test_a_halt_is_told_in_tick_49_and_nothing_fills_until_it_is_over(tmp_path):
     assert "no symbol 'AAA@ARCA'" in steered(client.gateway, cmd="halt", symbol="AAA@ARCA")["error"]
 
 
+def test_who_watches_one_venue_hears_of_the_halt_and_the_news_of_its_contract(tmp_path):
+    client = client_of(tmp_path)
+    client.ask("reqMktData", reqId=1, exchange="ARCA", genericTicks="292", **AAA)
+
+    steered(client.gateway, cmd="news", symbol="AAA", headline="AAA earns", text="A lot.")
+    assert [name for name, _ in client.heard()] == ["tickNews"]
+    steered(client.gateway, cmd="halt", symbol="AAA")
+    halted = client.heard()
+    subscribed = client.ask("reqMktData", reqId=2, exchange="BATS", **AAA)
+    steered(client.gateway, cmd="halt", symbol="AAA", on=False)
+
+    heard = halted + subscribed + client.heard()
+    said = [(v["reqId"], v["tickType"], v["value"]) for name, v in heard if name == "tickGeneric"]
+    assert said == [(1, 49, 1.0), (2, 49, 1.0), (1, 49, 0.0), (2, 49, 0.0)]
+
+
 def test_the_last_minutes_show_what_the_close_would_be(tmp_path):
     client = client_of(tmp_path)
     client.ask("reqMktData", reqId=1, exchange="SMART", genericTicks="225", **AAA)
