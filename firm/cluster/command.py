@@ -19,6 +19,12 @@ Tell = Callable[[str], object]
 
 JOINED_WITHIN_S = 600.0
 """The first time every worker installs the packages, 1.2 GB."""
+STILL_TRADES = 3
+"""stop.sh ends with this where a firm trades."""
+NOT_ATTEMPTED = (
+    "not attempted, since a firm may trade: {head} has to say that none does. When it does not come back, "
+    "`firm cluster down --trading` clears the others"
+)
 DOWN = "cd /opt/firm/deploy 2>/dev/null || exit 0; bash stop.sh{how} && bash forget.sh"
 
 
@@ -62,21 +68,26 @@ def up(path: Path, tell: Tell) -> None:
 def down(path: Path, tell: Tell, *, trading: bool) -> None:
     """End Ray on every host and remove what it has left; the head first, since it restarts workers.
 
-    `ray down` ends the head alone; workers would stay for a minute, their agents for ever. FirmError names
-    the hosts that could not be cleared.
+    `ray down` ends the head alone; workers would stay for a minute, their agents for ever. Workers are left
+    alone, unless `trading`, while the head says that a firm trades or cannot be asked. FirmError names every
+    host that is not cleared.
     """
     cluster = read_cluster_file(path)
     how = " --trading" if trading else ""
     command = DOWN.format(how=how)
     failed = _failed(cluster, [cluster.head], command)
-    if not failed or trading:
+    may_trade = any(answer.code in (STILL_TRADES, ssh.SSH_FAILED) for answer in failed.values())
+    if trading or not may_trade:
         failed |= _failed(cluster, cluster.workers, command)
+    else:
+        skipped = ssh.Answer(STILL_TRADES, NOT_ATTEMPTED.format(head=cluster.head))
+        failed |= dict.fromkeys(cluster.workers, skipped)
     for state in Path("/tmp/ray").glob(f"cluster-{cluster.name}.*"):  # noqa: S108 - where Ray's launcher has it
         state.unlink()
     if failed:
         raise FirmError(
-            f"{len(failed)} of {len(cluster.hosts)} hosts could not be cleared:\n"
-            + "\n".join(f"  - {host}: {said}" for host, said in failed.items())
+            f"{len(failed)} of {len(cluster.hosts)} hosts are not cleared:\n"
+            + "\n".join(f"  - {host}: {answer.text.strip()}" for host, answer in failed.items())
         )
     tell(f"Ray has ended on {', '.join(cluster.hosts)}; runs, keys and the installation stay in /opt/firm")
 
@@ -89,21 +100,20 @@ def certificates(path: Path, to: Path, days: int, tell: Tell) -> None:
     tell(f'add "/opt/firm/.tls": "{to}" to file_mounts of {path}, then bring the cluster up anew')
 
 
-def _failed(cluster: ClusterFile, hosts: Sequence[str], command: str) -> dict[str, str]:
-    """Run the command on all of them at once; what those said that failed."""
+def _failed(cluster: ClusterFile, hosts: Sequence[str], command: str) -> dict[str, ssh.Answer]:
+    """Run the command on all of them at once; the answers of those where it failed."""
 
-    def one(host: str) -> str | None:
+    def one(host: str) -> ssh.Answer:
         try:
-            answer = ssh.run(cluster, host, command)
+            return ssh.run(cluster, host, command)
         except ssh.HostUnreachable as error:
-            return str(error)
-        return answer.text.strip() if answer.code else None
+            return ssh.Answer(ssh.SSH_FAILED, str(error))
 
     if not hosts:
         return {}
     with ThreadPoolExecutor(len(hosts)) as threads:
-        said = list(threads.map(one, hosts))
-    return {host: text for host, text in zip(hosts, said, strict=True) if text is not None}
+        answers = list(threads.map(one, hosts))
+    return {host: answer for host, answer in zip(hosts, answers, strict=True) if answer.code}
 
 
 def _make_token(path: Path) -> None:
