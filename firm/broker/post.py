@@ -55,6 +55,11 @@ class Post:
         self._sender: asyncio.Task[None] | None = None
         self._awaited: dict[int, float] = {}
 
+    @property
+    def unlogged(self) -> bool:
+        """Whether a trade was heard that the log does not have yet."""
+        return any(isinstance(event, NEWS) for event in self.outbox)
+
     def trade(self, instruments: Sequence[Instrument], sessions: Sessions) -> None:
         """The universe of the run, in index order, and when it is quoted."""
         self._instruments = instruments

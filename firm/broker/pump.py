@@ -92,10 +92,16 @@ class Pump:
         The gateway tells executions of its own day only, so what was missed must be found, and what was heard
         must be in the log, before midnight: at the close, or now if the close is past.
         """
-        close = self.post.guard.sessions.close_of(self.post.at)
-        if close is not None and _day(close) == self._today:
-            return close if self.post.busy or self.session.questionable else None
-        return self.post.at if self.post.busy and self._can_ask() else None
+        post = self.post
+        close = self._close
+        if close is not None:
+            return close if post.busy or post.unlogged or self.session.questionable else None
+        return post.at if post.unlogged or (post.busy and self._can_ask()) else None
+
+    async def ask_before_night(self) -> None:
+        """To be called where time may move on to another day: what is not settled is asked for once more."""
+        if self._close is None and self.session.questionable:
+            await self.reconcile()
 
     async def fence(self, timeout_s: float | None = None) -> None:
         """See `Connection.fence`."""
@@ -192,6 +198,12 @@ class Pump:
             told = await described(self.connection, self._instruments)
             self.session.books.contracts.check(self._instruments, told, self._today)
             self._checked_on = self._today
+
+    @property
+    def _close(self) -> int | None:
+        """The close that is still to come today (ns UTC), if any."""
+        close = self.post.guard.sessions.close_of(self.post.at)
+        return close if close is not None and _day(close) == self._today else None
 
     @property
     def _today(self) -> str:

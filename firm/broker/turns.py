@@ -63,8 +63,11 @@ class SteppedTurns:
             await pump.fence()
             await pump.post.answered(self._arrived)
             await pump.answer_wants()
+            steps = until is None or until > self._at
+            if steps:
+                await pump.ask_before_night()
             settle_at = pump.settle_at
-            if (until is None or until > self._at) and settle_at != self._at:
+            if steps and settle_at != self._at:
                 pump.post.stopwatch.restart()
                 self._at, self._done = await self._control.step(_earlier(until, settle_at))
                 pump.post.at = self._at

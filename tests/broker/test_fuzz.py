@@ -55,6 +55,26 @@ REGRESSIONS: dict[str, tuple[str, list[Action]]] = {
             *[("step",)] * 14,
         ],
     ),
+    "a commission could be had in the evening only, and was not asked for after the close": (
+        "stepped",
+        [
+            ("step",),
+            ("withhold", ["commissionReport"], True),
+            ("submit", 0, "BUY", 37, "market", "GTC", True),
+            *[("step",)] * 11,
+            ("withhold", ["commissionReport"], False),
+            ("step",),
+        ],
+    ),
+    "a fill was heard and reconciled in one turn, which went on over midnight and was lost": (
+        "stepped",
+        [
+            *[("step",)] * 12,
+            ("submit", 0, "BUY", 37, "market", "DAY", False),
+            ("inject", 1101, False),
+            ("lost_page",),
+        ],
+    ),
 }
 
 
