@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import ray
 
@@ -13,6 +13,8 @@ from firm.numeric_env import numeric_environment
 
 Role = Literal["gateway", "signals", "risk"]
 """What a node of a cluster is for: a custom resource of that name, see deploy/env.sh."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
 
 ROLE_SHARE = 0.001
 """Of a role, for each actor or task: a node offers 1 of it, so there is room for all, and only there."""
@@ -76,8 +78,12 @@ def connect(cluster: Cluster) -> str:
 
 
 def place(role: Role) -> dict[str, float]:
-    """The resources that put an actor or task on the nodes with a role; none where no node has any."""
-    return {role: ROLE_SHARE} if role in ray.cluster_resources() else {}
+    """The resources that put an actor or task on the nodes with a role; none where no node has any role.
+
+    The same for the whole life of a firm: its core has a role too, or no node has.
+    """
+    offered = ray.cluster_resources()
+    return {role: ROLE_SHARE} if any(each in offered for each in ROLES) else {}
 
 
 def risk_workers(cluster: Cluster) -> int:
@@ -88,7 +94,8 @@ def risk_workers(cluster: Cluster) -> int:
     if cluster.address is None:
         return cluster.num_cpus
     offered = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for_risk = [each for each in offered if "risk" in each] or offered
+    needed = place("risk").keys()
+    for_risk = [each for each in offered if needed <= each.keys()]
     return max(cluster.num_cpus, int(sum(each.get("CPU", 0.0) for each in for_risk)))
 
 

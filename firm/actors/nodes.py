@@ -4,18 +4,17 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from firm.actors.cluster import Role
+from firm.actors.cluster import ROLES, Role
 from firm.cluster.node import Clock, Node, differences
 from firm.cluster.probe import packages
 from firm.errors import FirmError
 from firm.risk_kernels.fingerprint import array_fingerprint
 
-ROLES: tuple[Role, ...] = get_args(Role)
 GATEWAY: Role = "gateway"
 ANSWERS_WITHIN_S = 60.0
 """A node imports the packages anew to answer: some 5 s, more where the disk is cold."""

@@ -85,7 +85,7 @@ def _cube_bytes_max(settings: Settings) -> int:
 
 @cache
 def _place() -> dict[str, float]:
-    """Only the nodes with the role compute; the same for the life of this process."""
+    """Only the nodes with the role compute, whether or not one is there at the moment."""
     return place("risk")
 
 
@@ -143,7 +143,12 @@ class RiskRun:
 
 
 def warm_workers(count: int, fingerprint: str) -> None:
-    """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's."""
+    """Compile the kernels on `count` workers. FirmError if one computes other bits than this run's.
+
+    Where no node for risk is left nobody is waited for: they prove themselves with every task as well.
+    """
+    if not _place().keys() <= ray.cluster_resources().keys():
+        return
     warmed: set[int] = set()
     for _ in range(WARM_ROUNDS_MAX):
         warm = warm_worker.options(resources=_place()).remote

@@ -38,7 +38,6 @@ def main() -> None:
         "seats": [each.node_id for each in list_actors(sys.argv[1])],
         "risk": ray.get([where.remote() for _ in range(8)]),
         "risk_workers": cluster.risk_workers(settings.cluster),
-        "gateway": cluster.place("gateway"),
     }
     sys.stdout.write(json.dumps(found) + "\n")
     cluster.disconnect()

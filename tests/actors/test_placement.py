@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,17 +15,18 @@ from benchmarks.nodes import LoopbackNodes, Node
 
 pytestmark = [pytest.mark.ray, pytest.mark.process]
 
-NODES = (Node(cpus=1), Node(1, {"signals": 1}), Node(1, {"signals": 1, "risk": 1}), Node(3, {"risk": 1}))
+CORE = Node(3, {"gateway": 1})
+NODES = (CORE, Node(1, {"signals": 1}), Node(1, {"signals": 1, "risk": 1}), Node(3, {"risk": 1}))
 
 
-def test_seats_and_tasks_are_where_their_roles_are():
-    script = Path(__file__).with_name("placed.py")
+def told(script: str, on: Sequence[Node]) -> dict[str, Any]:
+    """What the script beside this file prints last, on a cluster of these nodes."""
     with (
         tempfile.TemporaryDirectory(prefix="ray") as folder,
-        LoopbackNodes(NODES, Path(folder)) as nodes,
+        LoopbackNodes(on, Path(folder)) as nodes,
     ):
         done = subprocess.run(
-            [sys.executable, str(script), nodes.address],
+            [sys.executable, str(Path(__file__).with_name(script)), nodes.address],
             env=os.environ | nodes.environment,
             capture_output=True,
             text=True,
@@ -32,7 +35,12 @@ def test_seats_and_tasks_are_where_their_roles_are():
         )
 
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_seats_and_tasks_are_where_their_roles_are():
+    found = told("placed.py", NODES)
     roles = found["roles"]
     assert len(roles) == len(NODES)
     assert len(found["seats"]) == 4
@@ -40,4 +48,11 @@ def test_seats_and_tasks_are_where_their_roles_are():
     assert all("signals" in roles[node] for node in found["seats"])
     assert all("risk" in roles[node] for node in found["risk"])
     assert found["risk_workers"] == 4
-    assert found["gateway"] == {}, "no node has this role, and then there is room everywhere"
+
+
+def test_a_core_that_is_left_alone_keeps_to_the_roles_and_waits_for_nobody():
+    found = told("left_alone.py", [CORE])
+
+    assert found["places"] == {"signals": {"signals": 0.001}, "risk": {"risk": 0.001}}
+    assert found["risk_workers"] == found["configured"], "its own CPU is not for risk"
+    assert found["warmed"]
