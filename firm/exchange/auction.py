@@ -28,7 +28,9 @@ class Indication(Struct, frozen=True, array_like=True):
 
 
 def indication(orders: Iterable[WorkingOrder], instrument: int, book: DisplayedBook) -> Indication | None:
-    """None if nothing is shown on both sides, or no order takes part."""
+    """None if it is halted, nothing is shown on both sides, or no order takes part."""
+    if instrument in book.halted:
+        return None
     waiting = [o for o in orders if o.ticket.special.auction == AT_CLOSE]
     wanted, paired, touches = {}, {}, {}
     for side in Side:
@@ -38,12 +40,30 @@ def indication(orders: Iterable[WorkingOrder], instrument: int, book: DisplayedB
         willing = [o for o in queue(waiting, instrument, side) if _reaches(o, touch)]
         touches[side] = touch
         wanted[side] = sum((order.leaves for order in willing), start=ZERO)
-        paired[side] = min(wanted[side], book.available(instrument, side))
+        with book.rehearsal():
+            paired[side] = _paired(willing, instrument, side, book)
     if not any(wanted.values()):
         return None
     larger = max(Side, key=lambda side: wanted[side])
     left = [(wanted[side] - paired[side]) * side.sign for side in Side]
     return Indication(touches[larger], sum(paired.values(), start=ZERO), sum(left, start=ZERO))
+
+
+def _paired(orders: Iterable[WorkingOrder], instrument: int, side: Side, book: DisplayedBook) -> Decimal:
+    """What the orders get, one after the other, each where it was sent."""
+    total = ZERO
+    for order in orders:
+        offers = book.offers(instrument, side, order.ticket.venue)
+        leaves = order.leaves
+        if order.ticket.special.all_at_once and sum(offer.size for offer in offers) < leaves:
+            continue
+        for offer in offers:
+            quantity = min(leaves, offer.size)
+            if quantity > 0:
+                book.take(offer, side, quantity)
+                leaves -= quantity
+        total += order.leaves - leaves
+    return total
 
 
 def _reaches(order: WorkingOrder, touch: Decimal) -> bool:

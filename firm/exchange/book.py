@@ -1,6 +1,7 @@
 """What the market shows: the last quote of each instrument, and how much of it customers have used up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -136,6 +137,15 @@ class DisplayedBook:
         assert 0 < quantity <= offer.size, "displayed size over-consumed"
         key = (offer.column, side, offer.venue)
         self._consumed[key] = self._consumed.get(key, ZERO) + quantity
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """What is taken within is there again at the end."""
+        before = dict(self._consumed)
+        try:
+            yield
+        finally:
+            self._consumed = before
 
     def mark(self, instrument: int) -> Decimal | None:
         """The value of one unit; None when no price was ever known."""

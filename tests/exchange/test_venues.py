@@ -7,8 +7,10 @@ import pytest
 
 from firm.domain.order import Side, TimeInForce
 from firm.exchange import Exchange, ExchangeEvent, ExchangeState, OrderFilled, Special, Venue
+from firm.exchange.auction import Indication, indication
 from tests.exchange.worlds import (
     CASH,
+    CLOSE_1,
     FREE,
     OPEN_1,
     SESSIONS,
@@ -120,6 +122,41 @@ def test_what_venues_have_given_survives_a_restart():
 
     assert y.book.offers(0, Side.BUY, "") == x.book.offers(0, Side.BUY, "")
     assert y.state() == x.state()
+
+
+AUCTION = {
+    "at one venue": ([(40, "BATS", False)], 30),
+    "at two": ([(40, "BATS", False), (60, "IEX", False)], 50),
+    "smart after a direct one": ([(30, "BATS", False), (60, "", False)], 90),
+    "more than there is": ([(80, "", False), (80, "", False)], 101),
+    "all or none, and there is not all": ([(30, "IEX", True), (5, "IEX", False)], 5),
+    "all or none": ([(20, "IEX", True), (1, "IEX", False)], 20),
+}
+
+
+@pytest.mark.parametrize(("orders", "paired"), AUCTION.values(), ids=AUCTION.keys())
+def test_the_close_pairs_what_was_indicated(orders: list[tuple[int, str, bool]], paired: int):
+    x = opened()
+    for quantity, venue, whole in orders:
+        x.submit(at(market(Side.BUY, quantity), venue, auction="close", all_at_once=whole), OPEN_1 + 1)
+
+    before = x.state()
+    found = indication(x.orders(), 0, x.book)
+    assert x.state() == before
+    crossed = fills(x.advance_to(CLOSE_1))
+
+    wanted = sum(quantity for quantity, _, _ in orders)
+    assert found == Indication(D(101), D(paired), D(wanted - paired))
+    assert sum(quantity for _, quantity, _, _ in crossed) == paired
+
+
+def test_a_halted_instrument_has_no_indication_and_no_closing_cross():
+    x = opened()
+    x.submit(at(market(Side.BUY, 10), "", auction="close"), OPEN_1 + 1)
+    x.book.halted.add(0)
+
+    assert indication(x.orders(), 0, x.book) is None
+    assert fills(x.advance_to(CLOSE_1)) == []
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 2.0, 3.0, 7.0, 100.0, 101.0])
