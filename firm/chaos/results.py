@@ -32,7 +32,7 @@ class TableRow(NamedTuple):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled or different."""
+        """Whether nothing was lost, doubled, sent after a halt or different."""
         counts = (self.entries_lost, self.orders_lost, self.orders_doubled, self.orders_after_halt)
         return not any(counts) and self.books_agree and self.replay_identical
 
@@ -101,7 +101,7 @@ def markdown(rows: Sequence[TableRow], does: Mapping[str, str]) -> str:
     """The fault table for a document; median and, in brackets, the longest of the repeats."""
     heads = (
         *("fault", "repeats", "detected in, s", "recovered in, s", "entries lost", "orders lost"),
-        *("orders doubled", "books = broker's", "replay identical"),
+        *("orders doubled", "after halt", "books = broker's", "replay identical"),
     )
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
@@ -113,6 +113,7 @@ def markdown(rows: Sequence[TableRow], does: Mapping[str, str]) -> str:
             str(row.entries_lost),
             str(row.orders_lost),
             str(row.orders_doubled),
+            str(row.orders_after_halt),
             "yes" if row.books_agree else "NO",
             "yes" if row.replay_identical else "NO",
         )

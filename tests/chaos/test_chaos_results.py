@@ -53,7 +53,7 @@ def test_the_table_has_the_median_and_the_longest_of_the_repeats():
 
     assert (row.repeats, row.detected_s, row.recovered_s) == (3, (2.0, 3.0), (2.0, 9.0))
     assert row.clean
-    assert "| what a does | 3 | 2.0 (3.0) | 2.0 (9.0) | 0 | 0 | 0 | yes | yes |" in markdown(
+    assert "| what a does | 3 | 2.0 (3.0) | 2.0 (9.0) | 0 | 0 | 0 | 0 | yes | yes |" in markdown(
         [row], {"a": "what a does"}
     )
 
@@ -71,9 +71,10 @@ def test_the_table_has_the_median_and_the_longest_of_the_repeats():
     ],
 )
 def test_whatever_is_wrong_with_a_day_is_in_the_table(bad: dict[str, Any]):
-    (row,) = table([day(met()), bad])
+    rows = table([day(met()), bad])
 
-    assert not row.clean
+    assert not rows[0].clean
+    assert markdown(rows, {}) != markdown(table([day(met()), day(met())]), {}), "and can be seen there"
 
 
 def test_what_a_day_lost_is_counted_once_for_each_fault_it_had():
