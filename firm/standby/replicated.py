@@ -23,6 +23,8 @@ STATUS = "standby.json"
 OPEN_WITHIN_S = 30.0
 AGAIN_S, LONGEST_AGAIN_S = 0.05, 1.0
 SAY_EVERY_S = 1.0
+SIGN_OF_LIFE_EVERY_S, SILENT_S = 5.0, 30.0
+"""The async mode's thread rewrites its status at least so often; after such a silence readers doubt it."""
 
 Mode = Literal["async", "sync"]
 
@@ -136,32 +138,46 @@ class ReplicatedStore:
                 return
 
     def _follow(self) -> None:
-        """The async mode's thread."""
-        while not self._closing.is_set():
-            self._news.wait(SAY_EVERY_S)
-            self._news.clear()
-            try:
-                self._link.bring_up()
-            except OSError as error:
-                self._say(_trouble(error))
-                self._closing.wait(LONGEST_AGAIN_S)
-            except FirmError as error:
-                self._refused = error
-                self._say(str(error))
-                return
-            else:
-                self._say("")
+        """The async mode's thread. Whatever ends it before the store is closed refuses the next commit."""
+        try:
+            while not self._closing.is_set() and self._refused is None:
+                self._news.wait(SAY_EVERY_S)
+                self._news.clear()
+                self._bring_up_once()
+        finally:
+            if self._refused is None and not self._closing.is_set():
+                self._refused = StoreError(
+                    "the thread that feeds the standby has ended (why is on standard error), so nothing would"
+                    " be copied any more. Start the firm again on the same directory."
+                )
+                self._say(str(self._refused))
+
+    def _bring_up_once(self) -> None:
+        try:
+            self._link.bring_up()
+        except OSError as error:
+            self._say(_trouble(error))
+            self._closing.wait(LONGEST_AGAIN_S)
+        except FirmError as error:
+            self._refused = error
+            self._say(str(error))
+        else:
+            self._say("")
 
     def _say(self, trouble: str) -> None:
+        """For operators; a status that cannot be written is logged, and stops neither firm nor copy."""
         said, now = StandbyStatus(self._mode, self._link.acknowledged, trouble), time.monotonic()
         if trouble != self._said.trouble:
             LOG.warning("%s", trouble or "the standby has all again")
-        elif said == self._said or now - self._said_at < SAY_EVERY_S:
+        elif now - self._said_at < (SIGN_OF_LIFE_EVERY_S if said == self._said else SAY_EVERY_S):
             return
         self._said, self._said_at = said, now
         beside = self._status.with_suffix(".draft")
-        beside.write_bytes(msgspec.json.encode(said))
-        beside.replace(self._status)
+        try:
+            beside.write_bytes(msgspec.json.encode(said))
+            beside.replace(self._status)
+        except OSError as error:
+            LOG.warning("%s cannot be written, /health and the lag are out of date: %s", self._status, error)
 
 
 def _trouble(error: OSError) -> str:
@@ -171,8 +187,20 @@ def _trouble(error: OSError) -> str:
 
 
 def read_status(run_dir: Path) -> StandbyStatus | None:
-    """How the standby of a run stands; None if the run has none. The file may be a second old."""
+    """How the standby of a run stands; None if the run has none. The file may be a second old.
+
+    In async mode, where nobody waits for the standby, a file that has not been written for long is trouble.
+    """
+    path = run_dir / STATUS
     try:
-        return msgspec.json.decode((run_dir / STATUS).read_bytes(), type=StandbyStatus)
+        said = msgspec.json.decode(path.read_bytes(), type=StandbyStatus)
+        silent_s = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
+    if said.mode == "sync" or said.trouble or silent_s <= SILENT_S:
+        return said
+    return msgspec.structs.replace(
+        said,
+        trouble=f"nothing has been heard of the standby for {silent_s:.0f} s: much is being copied, or the"
+        f" thread that feeds it has ended, or {path} cannot be written; look at the firm's log",
+    )

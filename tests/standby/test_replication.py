@@ -152,6 +152,43 @@ def test_async_mode_goes_on_alone_reports_how_far_the_copy_is_and_catches_up(
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_status_that_cannot_be_written_stops_neither_the_firm_nor_the_copy(
+    tmp_path: Path, keys: Keys, standby: Start, mode: replicated.Mode, caplog: pytest.LogCaptureFixture
+):
+    copy = standby()
+    (tmp_path / "run" / replicated.STATUS).mkdir(parents=True)
+    store = lead(tmp_path / "run", keys, copy.port, mode=mode)
+    for first in range(1, 20, 5):
+        store.commit(records(first, first + 4))
+    until(lambda: copy.server._replica.position().seq == 20)
+    copy.server.close()
+    if mode == "async":
+        store.commit(records(21, 22))
+        until(lambda: "standby.json cannot be written" in caplog.text)
+        standby(port=copy.port)
+        until(lambda: store._link.acknowledged == 22)
+        assert store._refused is None
+    store.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_follower_that_ends_for_any_other_reason_refuses_the_next_commit(
+    tmp_path: Path, keys: Keys, standby: Start
+):
+    copy = standby()
+    store = lead(tmp_path / "run", keys, copy.port, mode="async")
+    store.commit(records(1, 2))
+    until(lambda: store._link.acknowledged == 2)
+    del store._link._files
+    until(lambda: not store._follower.is_alive())
+
+    with pytest.raises(StoreError, match="the thread that feeds the standby has ended"):
+        store.commit(records(3, 4))
+    assert "has ended" in (read_status(tmp_path / "run") or replicated.StandbyStatus("async", 0, "")).trouble
+    store.close()
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_leader_whose_standby_never_answers_does_not_open(
     tmp_path: Path, keys: Keys, mode: replicated.Mode, monkeypatch: pytest.MonkeyPatch
 ):
