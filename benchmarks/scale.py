@@ -35,7 +35,7 @@ from nodes import Node, host_nodes_or_loopback
 from risk_cluster import CONFIG, large_request
 from scale_costs import measured_costs
 from scale_drawing import drawing
-from scale_model import Run, errors, predict, strong, weak
+from scale_model import Run, errors, places, predict, strong, weak
 from scale_signals import over_layouts
 
 from firm.actors import cluster
@@ -76,6 +76,11 @@ def layouts() -> dict[str, Layout]:
 def at_a_time(layout: Layout) -> int:
     """How many of its tasks run at the same time."""
     return AT_A_TIME if layout else int(ray.cluster_resources()["CPU"])
+
+
+def alive_nodes() -> int:
+    """Ray goes on listing those that are gone."""
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 def bits(said: Any) -> str:
@@ -134,15 +139,14 @@ def monte_carlo(rounds: int, fingerprint: str) -> dict[str, Any]:
 def modelled(rounds: int, fingerprint: str) -> dict[str, Any]:
     """The costs, what they predict of runs that were not used to measure them, and of 1,000 cores."""
     progress("measuring what a task, a byte and a merge cost")
-    request, names = large_request(), list(layouts().items())
-    costs = measured_costs(request, names[-1][1], rounds)
-    busy = min(os.cpu_count() or 1, at_a_time(names[0][1]))
+    request, made = large_request(), list(layouts().values())
+    where = places(made, alive_nodes(), at_a_time(made[0]), os.cpu_count() or 1)
+    costs = measured_costs(request, where[-1].layout, where[-1].workers, rounds)
     checked: dict[Run, float] = {}
-    places = {1: names[0][1], max(1, len(ray.nodes())): names[-1][1]}
-    for scenarios, shards, (nodes, layout) in product(CHECKED_SIZES, CHECKED_SHARDS, places.items()):
-        run = partial(as_tasks, replace(request, scenarios=scenarios), layout, shards, fingerprint)
+    for scenarios, shards, place in product(CHECKED_SIZES, CHECKED_SHARDS, where):
+        run = partial(as_tasks, replace(request, scenarios=scenarios), place.layout, shards, fingerprint)
         taken = statistics.median(seconds(run) for _ in range(rounds))
-        checked[Run(scenarios, shards, busy, nodes)] = taken
+        checked[Run(scenarios, shards, place.workers, place.nodes)] = taken
     found = errors(costs, checked)
     return {
         "costs": costs.as_dict(),
@@ -206,7 +210,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     try:
         progress("warming the workers")
         warm(fingerprint)
-        found: dict[str, Any] = {"nodes": len(ray.nodes()), "idle_ray": idle_ray_share()}
+        found: dict[str, Any] = {"nodes": alive_nodes(), "idle_ray": idle_ray_share()}
         if "monte_carlo" in options.parts:
             found["monte_carlo"] = monte_carlo(options.rounds, fingerprint)
         if "signals" in options.parts:

@@ -2,7 +2,7 @@
 
 Each is measured by itself, most as the slope of a line through small and large ones, so that what belongs to
 neither stays out of it. Driver costs are processor time of the driver's process: its wall time would hold the
-workers' against it, who share these few cores with it.
+workers' against it wherever they share its cores.
 """
 
 import statistics
@@ -24,7 +24,7 @@ from firm.risk_kernels.tail import Tail, shard_request, shard_tail, tail_size
 TASKS = 200
 BYTES = 32 * 2**20
 NETWORK_BYTES_A_SECOND = 10e9 / 8
-"""A network of 10 Gbit/s: what the nodes of a real cluster have at best where these have the kernel."""
+"""A network of 10 Gbit/s, at best: between nodes of one machine a byte may seem cheaper."""
 TAIL_SCENARIO_BYTES = 16.0
 
 
@@ -55,8 +55,8 @@ def wall(way: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def measured_costs(request: RiskRunRequested, layout: dict[str, float], rounds: int) -> Costs:
-    """The costs. `layout`: what a task takes to run on the nodes that are not the head's, too."""
+def measured_costs(request: RiskRunRequested, layout: dict[str, float], workers: int, rounds: int) -> Costs:
+    """The costs, with so many `workers`. `layout`: what a task takes to run beside the head, too."""
     shard, scenario = _compute(request, rounds)
     task_on_driver, task_on_worker, fixed = _tasks(request, layout, rounds)
     return Costs(
@@ -68,7 +68,7 @@ def measured_costs(request: RiskRunRequested, layout: dict[str, float], rounds: 
         byte_to_node=max(_to_node(layout, rounds), 1 / NETWORK_BYTES_A_SECOND),
         byte_to_driver=max(_to_driver(layout, rounds), 1 / NETWORK_BYTES_A_SECOND),
         merge_tail=_merge(request, rounds),
-        busy=_busy_factor(request, layout, rounds),
+        busy=_busy_factor(request, layout, workers, rounds),
         request_bytes=sum(len(part) for part in (request.loadings, request.contracts, request.quantities)),
         tail_scenario_bytes=TAIL_SCENARIO_BYTES,
         tail_fraction=_tail_fraction(request),
@@ -84,13 +84,13 @@ def _compute(request: RiskRunRequested, rounds: int) -> tuple[float, float]:
     return line(points)
 
 
-def _busy_factor(request: RiskRunRequested, layout: dict[str, float], rounds: int) -> float:
-    """What a shard takes longer when every core has one, over one alone: both as tasks."""
+def _busy_factor(request: RiskRunRequested, layout: dict[str, float], workers: int, rounds: int) -> float:
+    """What a shard takes longer when every worker has one, over one alone: both as tasks."""
     task: Any = ray.remote(_busy).options(num_cpus=1, resources=layout, scheduling_strategy="SPREAD")
-    shared, cores = ray.put(request), 2
+    shared = ray.put(request)
     one = median_of(rounds, lambda: ray.get(task.remote(shared, 512)))
     all_of_them = median_of(
-        rounds, lambda: statistics.mean(ray.get([task.remote(shared, 512) for _ in range(cores)]))
+        rounds, lambda: statistics.mean(ray.get([task.remote(shared, 512) for _ in range(workers)]))
     )
     return max(1.0, all_of_them / one)
 

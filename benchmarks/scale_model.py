@@ -73,6 +73,28 @@ class Parts(NamedTuple):
         return max(named, key=lambda name: named[name])
 
 
+class Place(NamedTuple):
+    """Where the model is checked: what a task takes to run there, the workers that compute, their nodes."""
+
+    layout: dict[str, float]
+    workers: int
+    nodes: int
+
+
+def places(layouts: Sequence[dict[str, float]], nodes: int, tasks: int, cores: int) -> list[Place]:
+    """One node and all of them, which share one machine's `cores`; a cluster without layouts is one place.
+
+    `tasks` are those that run at a time; a cluster has a CPU for each.
+
+    >>> places([{}], nodes=3, tasks=24, cores=2)
+    [Place(layout={}, workers=24, nodes=3)]
+    """
+    if not any(layouts):
+        return [Place({}, tasks, nodes)]
+    busy = min(cores, tasks)
+    return [Place(layouts[0], busy, 1), Place(layouts[-1], busy, nodes)]
+
+
 def predict(costs: Costs, run: Run) -> Parts:
     """The seconds of a run.
 

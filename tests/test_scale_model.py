@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks import idle_ray
 from benchmarks.scale_drawing import drawing
-from benchmarks.scale_model import Costs, Run, alone, best_run, errors, line, predict, strong, weak
+from benchmarks.scale_model import Costs, Run, alone, best_run, errors, line, places, predict, strong, weak
 
 COSTS = Costs(
     fixed=0.01,
@@ -99,6 +99,14 @@ def test_a_line_never_has_costs_below_zero():
     assert line(through_below)[0] == 0.0
     with pytest.raises(ValueError, match="two different x and positive seconds"):
         line([(1.0, 1.0), (1.0, 2.0)])
+
+
+def test_nodes_of_one_machine_share_its_cores_and_a_cluster_has_its_own():
+    layouts = [{"layout1": 1.0}, {"layout2": 1.0}, {"layout4": 1.0}]
+
+    assert places(layouts, nodes=4, tasks=4, cores=2) == [({"layout1": 1.0}, 2, 1), ({"layout4": 1.0}, 2, 4)]
+    assert places(layouts, nodes=4, tasks=4, cores=64)[-1].workers == 4
+    assert places([{}], nodes=5, tasks=320, cores=2) == [({}, 320, 5)]
 
 
 def test_the_error_is_predicted_over_measured():
