@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -13,13 +13,13 @@ from firm.chaos.pressure import set_up
 from firm.chaos.results import Results, TableRow
 from firm.chaos.running import POLL_S
 from firm.errors import ConfigError, FirmError
+from firm.standby.commands import Told
 
 RECOVER_WITHIN_S: Final = 600.0
 NOTICED_WITHIN_S: Final = 20.0
 """A firm that has decided again is watched so long for a sign that it knows what happened."""
 NOTED: Final = ("lost", "started")
 
-Told: TypeAlias = Callable[[str], object]
 Lived: TypeAlias = tuple[list[dict[str, Any]], dict[str, Any]]
 
 

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from firm.cluster.check import require_sound
 from firm.cluster.file import ClusterFile, read_cluster_file
 from firm.errors import FirmError
 from firm.ops.certificates import make_certificates
-
-Tell = Callable[[str], object]
+from firm.standby.commands import Told
 
 JOINED_WITHIN_S = 600.0
 """The first time every worker installs the packages, 1.2 GB."""
@@ -28,7 +27,7 @@ NOT_ATTEMPTED = (
 DOWN = "cd /opt/firm/deploy 2>/dev/null || exit 0; bash stop.sh{how} && bash forget.sh"
 
 
-def check(path: Path, tell: Tell) -> None:
+def check(path: Path, tell: Told) -> None:
     """Ask every host, and say that all is well; FirmError with everything that is not."""
     for host in require_sound(read_cluster_file(path)):
         assert host.node is not None
@@ -41,7 +40,7 @@ def check(path: Path, tell: Tell) -> None:
         )
 
 
-def up(path: Path, tell: Tell) -> None:
+def up(path: Path, tell: Told) -> None:
     """Check the hosts, run `ray up`, wait until every host has joined, and check what they compute with."""
     began = time.monotonic()
 
@@ -65,7 +64,7 @@ def up(path: Path, tell: Tell) -> None:
     tell("          python -m firm.launch --address auto")
 
 
-def down(path: Path, tell: Tell, *, trading: bool) -> None:
+def down(path: Path, tell: Told, *, trading: bool) -> None:
     """End Ray on every host and remove what it has left; the head first, since it restarts workers.
 
     `ray down` ends the head alone; workers would stay for a minute, their agents for ever. Workers are left
@@ -92,7 +91,7 @@ def down(path: Path, tell: Tell, *, trading: bool) -> None:
     tell(f"Ray has ended on {', '.join(cluster.hosts)}; runs, keys and the installation stay in /opt/firm")
 
 
-def certificates(path: Path, to: Path, days: int, tell: Tell) -> None:
+def certificates(path: Path, to: Path, days: int, tell: Told) -> None:
     """Make the files with which Ray speaks TLS among the hosts, and say what to do with them."""
     hosts = read_cluster_file(path).hosts
     ends = make_certificates(to, hosts, days)
@@ -134,7 +133,7 @@ def _ray(arguments: Sequence[str], path: Path) -> None:
         raise FirmError(f"`ray {' '.join(arguments)}` ended with {done.returncode}; its last lines say why")
 
 
-def _wait_for_workers(cluster: ClusterFile, stage: Tell) -> None:
+def _wait_for_workers(cluster: ClusterFile, stage: Told) -> None:
     """Until the head's Ray counts every host."""
     ask = f"import firm.actors.nodes as n; exit(n.tell_who_joins({list(cluster.hosts)}, {JOINED_WITHIN_S}))"
     waiting = set(cluster.hosts)

@@ -1,14 +1,13 @@
 """What is known of a node, and what of it would spoil a run: one judgement for before and after Ray is up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from firm.cluster.probe import PACKAGES
 
 CLOCK_SKEW_MAX_S = 0.1
 """Logs and reports of different hosts are read side by side; the firm's own time is the core node's alone. A
 host that keeps its clock by NTP is within a few milliseconds."""
-
-DECIDING = ("ray", "numba", "llvmlite", "numpy", "scipy", "msgspec", "firm")
-"""Packages whose version decides whether a node can join, or which bits it computes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class Node:
     packages: Mapping[str, str]
     fingerprint: str | None
     clock: Clock
-    roles: frozenset[str] = field(default_factory=frozenset)
 
 
 def differences(head: Node, node: Node) -> list[str]:
@@ -60,7 +58,7 @@ def differences(head: Node, node: Node) -> list[str]:
             "name one interpreter for all hosts in setup_commands of cluster.yaml, "
             "and remove /opt/firm/.venv there"
         )
-    other = [name for name in DECIDING if head.packages.get(name) != node.packages.get(name)]
+    other = [name for name in PACKAGES if head.packages.get(name) != node.packages.get(name)]
     if other and node.packages and head.packages:
         needed = ", ".join(f"{name} {head.packages.get(name, 'none')}" for name in other)
         has = ", ".join(f"{name} {node.packages.get(name, 'none')}" for name in other)

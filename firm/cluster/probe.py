@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 PACKAGES = ("ray", "numba", "llvmlite", "numpy", "scipy", "msgspec", "firm")
+"""Those whose version decides whether a node can join, or which bits it computes."""
 HOME = "/opt/firm"
 PACKAGES_PYTHON = HOME + "/.venv/bin/python"
 
@@ -94,9 +95,7 @@ def writable(path: str) -> bool:
 def facts() -> "dict[str, object]":
     """Everything but the clock."""
     return {
-        "host": platform.node(),
         "python": platform.python_version(),
-        "machine": platform.machine(),
         "packages": packages(),
         "fingerprint": fingerprint(),
         "heads": heads(),

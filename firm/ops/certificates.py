@@ -5,7 +5,6 @@ renewing means making both anew. All nodes share one key, as they share one toke
 Ray cluster can run anything on the others, and separate keys would only look as if that were otherwise.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,13 +20,12 @@ from firm.errors import ConfigError
 from firm.ops.files import write_atomically
 
 AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.crt", "node.crt", "node.key"
-DAYS: Final = 30
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 """Ray's processes on one node speak TLS to each other too."""
 
 
-def make_certificates(directory: Path, hosts: Sequence[str], days: int = DAYS) -> datetime:
+def make_certificates(directory: Path, hosts: Sequence[str], days: int) -> datetime:
     """Write `ca.crt`, `node.crt` and `node.key` for these addresses or names; the moment they expire, UTC.
 
     The directory is made 0700, the files 0600; what was there is replaced. ConfigError without hosts or days.
@@ -64,22 +62,6 @@ def make_certificates(directory: Path, hosts: Sequence[str], days: int = DAYS) -
     ):
         write_atomically(directory / name, content)
     return ends
-
-
-def tls_environment(directory: Path) -> dict[str, str]:
-    """What Ray needs in the environment of every process to use the certificates in `directory`."""
-    return {
-        "RAY_USE_TLS": "1",
-        "RAY_TLS_SERVER_CERT": os.fspath(directory / CERTIFICATE_FILE),
-        "RAY_TLS_SERVER_KEY": os.fspath(directory / KEY_FILE),
-        "RAY_TLS_CA_CERT": os.fspath(directory / AUTHORITY_FILE),
-    }
-
-
-def expires(directory: Path) -> datetime:
-    """When the certificate in `directory` expires, UTC."""
-    certificate = x509.load_pem_x509_certificate((directory / CERTIFICATE_FILE).read_bytes())
-    return certificate.not_valid_after_utc
 
 
 def _authority(key: ec.EllipticCurvePrivateKey, begins: datetime, ends: datetime) -> x509.Certificate:

@@ -30,13 +30,13 @@ def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with cluster:
         for name in ("wrong", "theirs"):
             folder = cluster.hosts.operator.disk / "tmp" / name
-            make_certificates(folder, [cluster.hosts[0].address])
+            make_certificates(folder, [cluster.hosts[0].address], 1)
             (folder / "token").write_text("d" * 64)
         yield cluster
 
 
 def _hand_out(hosts: Any, certificates: Path) -> None:
-    make_certificates(certificates, [host.address for host in hosts])
+    make_certificates(certificates, [host.address for host in hosts], 1)
     for host in hosts:
         shutil.copytree(certificates, host.disk / "opt" / "firm" / ".tls")
     shutil.copytree(certificates, hosts.operator.disk / "tmp" / "stolen")

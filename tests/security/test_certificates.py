@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from firm.errors import ConfigError
-from firm.ops.certificates import expires, make_certificates, tls_environment
+from firm.ops.certificates import make_certificates
 
 
 def test_the_certificate_names_every_node_and_loopback_and_ends_when_it_was_said(tmp_path: Path):
@@ -24,7 +24,7 @@ def test_the_certificate_names_every_node_and_loopback_and_ends_when_it_was_said
         "127.0.0.1",
     ]
     assert names.get_values_for_type(x509.DNSName) == ["core.firm.internal", "localhost"]
-    assert expires(tmp_path / "tls") == ends
+    assert certificate.not_valid_after_utc == ends
     assert timedelta(days=3, minutes=-1) < ends - datetime.now(UTC) <= timedelta(days=3)
 
 
@@ -32,7 +32,7 @@ def test_nobody_else_on_the_machine_can_read_them_and_no_key_of_the_authority_is
     folder = tmp_path / "tls"
     folder.mkdir(mode=0o755)
 
-    make_certificates(folder, ["10.77.0.10"])
+    make_certificates(folder, ["10.77.0.10"], 30)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
@@ -42,7 +42,7 @@ def test_nobody_else_on_the_machine_can_read_them_and_no_key_of_the_authority_is
 
 def test_a_certificate_of_another_authority_is_not_one_of_the_cluster(tmp_path: Path):
     for name in ("ours", "theirs"):
-        make_certificates(tmp_path / name, ["10.77.0.10"])
+        make_certificates(tmp_path / name, ["10.77.0.10"], 30)
 
     ours, theirs = (
         x509.load_pem_x509_certificate((tmp_path / name / "ca.crt").read_bytes())
@@ -54,14 +54,13 @@ def test_a_certificate_of_another_authority_is_not_one_of_the_cluster(tmp_path: 
         node.verify_directly_issued_by(theirs)
 
 
-def test_openssl_takes_what_ray_is_told_to_use(tmp_path: Path):
-    make_certificates(tmp_path, ["10.77.0.10"])
-    files = tls_environment(tmp_path)
+def test_openssl_takes_certificate_and_key_as_a_pair(tmp_path: Path):
+    make_certificates(tmp_path, ["10.77.0.10"], 30)
 
-    context = ssl.create_default_context(cafile=files["RAY_TLS_CA_CERT"])
-    context.load_cert_chain(files["RAY_TLS_SERVER_CERT"], files["RAY_TLS_SERVER_KEY"])
+    context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    context.load_cert_chain(tmp_path / "node.crt", tmp_path / "node.key")
 
-    assert files["RAY_USE_TLS"] == "1"
+    assert context.cert_store_stats()["x509_ca"] == 1
 
 
 @pytest.mark.parametrize(("hosts", "days"), [([], 30), (["10.77.0.10"], 0)])
