@@ -9,21 +9,18 @@ one account: while a leader is connected, another log is refused.
 
 import asyncio
 import logging
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from firm.errors import FirmError, GatewayUnavailable
 from firm.standby.fence import Fence
-from firm.standby.wire import Admitted, Claim, Refused, Stream
+from firm.standby.wire import Admitted, Claim, Refused, Stream, notice_silence, notice_undelivered
 from firm.store.lock import WriterLock
 
 LOG = logging.getLogger("firm.standby")
 HELLO_WITHIN_S, HANG_UP_WITHIN_S = 10.0, 3.0
 CHUNK_BYTES = 65_536
-SILENT_S, PROBE_EVERY_S, PROBES = 10, 5, 3
-"""A host that is gone without a word is noticed after 10 + 3 x 5 s."""
 
 
 @dataclass
@@ -78,7 +75,9 @@ class Relay:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
-        _watch(writer)
+        connection = writer.get_extra_info("socket")
+        notice_silence(connection)
+        notice_undelivered(connection)
         try:
             stream = Stream(reader, writer, self._token, calls=False)
             async with asyncio.timeout(HELLO_WITHIN_S):
@@ -127,7 +126,7 @@ class Relay:
                 ) from error
             task = asyncio.current_task()
             assert task is not None, "a connection is served by a task"
-            _watch(upstream[1])
+            notice_silence(upstream[1].get_extra_info("socket"))  # a gateway that hangs is waited for
             self._caller = _Caller(claim, peer, task)
             return upstream
 
@@ -179,12 +178,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while chunk := await reader.read(CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
-
-
-def _watch(writer: asyncio.StreamWriter) -> None:
-    """Ask a silent host from time to time whether it is there; a connection to a dead one ends."""
-    connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)

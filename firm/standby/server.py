@@ -3,17 +3,28 @@
 import logging
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from firm.errors import FirmError, GatewayUnavailable
 from firm.standby.replica import Replica
-from firm.standby.wire import Frame, Hello, Line, OutOfService, Position, Refused
+from firm.standby.wire import (
+    Frame,
+    Hello,
+    Line,
+    OutOfService,
+    Position,
+    Refused,
+    notice_silence,
+    notice_undelivered,
+)
 from firm.store.lock import WriterLock
 
 LOG = logging.getLogger("firm.standby")
 HELLO_WITHIN_S = 10.0
 """A caller that has not proved by then who it is is hung up on."""
+STRANGERS_MAX = 32
+"""So many callers at a time may be about to prove it; one more is hung up on at once."""
 
 
 class StandbyServer:
@@ -24,6 +35,7 @@ class StandbyServer:
         self._replica, self._token = Replica(directory), token
         self._lock = WriterLock(directory / "lock")
         self._connections: set[socket.socket] = set()
+        self._strangers = threading.BoundedSemaphore(STRANGERS_MAX)
         try:
             with self._replica.locked():
                 self.position = self._replica.position() if self._replica.segments() else None
@@ -43,6 +55,10 @@ class StandbyServer:
                 connection, peer = self._listener.accept()
             except OSError:
                 return
+            if not self._strangers.acquire(blocking=False):
+                LOG.warning("caller %s hung up on: %s others have not said who they are", peer, STRANGERS_MAX)
+                connection.close()
+                continue
             threading.Thread(target=self._converse, args=(connection, peer), daemon=True).start()
 
     def close(self) -> None:
@@ -63,22 +79,24 @@ class StandbyServer:
             self._connections.discard(connection)
 
     def _serve_one(self, connection: socket.socket, peer: object) -> None:
-        with connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            connection.settimeout(HELLO_WITHIN_S)
+        with ExitStack() as stranger, connection:
+            stranger.callback(self._strangers.release)
+            notice_silence(connection)
+            notice_undelivered(connection)
             try:
-                line = Line(connection, self._token, calls=False)
+                line = Line(connection, self._token, calls=False, within_s=HELLO_WITHIN_S)
                 try:
-                    self._follow(line, connection, peer)
+                    hello = line.receive(Hello)
+                    stranger.close()
+                    line.be_patient()
+                    self._follow(line, hello, peer)
                 except (FirmError, OutOfService) as error:
                     LOG.warning("caller %s refused: %s", peer, error)
                     line.send(Refused.because(error))
             except OSError as error:
                 LOG.warning("caller %s lost: %s", peer, error)
 
-    def _follow(self, line: Line, connection: socket.socket, peer: object) -> None:
-        hello = line.receive(Hello)
-        connection.settimeout(None)
+    def _follow(self, line: Line, hello: Hello, peer: object) -> None:
         claim = hello.claim
         line.send(self._replica.greet(hello))
         agreed = line.receive(Position)

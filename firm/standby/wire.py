@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import secrets
 import socket
+import time
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -21,6 +22,8 @@ HEADER_BYTES: Final = LENGTH_BYTES + SEAL_BYTES
 MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024
 FIRST_BYTES_MAX: Final = 65_536
 """Nobody is given more room before a first message has proved who he is."""
+SILENT_S, PROBE_EVERY_S, PROBES = 10, 5, 3
+"""A host that is gone without a word is noticed after 10 + 3 x 5 s."""
 _PURPOSE = b"firm standby 1"
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -160,8 +163,12 @@ def expect(message: Message, kind: type[Wanted]) -> Wanted:
 class Line:
     """A conversation over a connected socket, blocking. OSError when it breaks or its timeout passes."""
 
-    def __init__(self, connection: socket.socket, token: bytes, *, calls: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, token: bytes, *, calls: bool, within_s: float | None = None
+    ) -> None:
+        """`within_s`: until `be_patient` is called, all that is awaited must have come by then."""
         self._socket = connection
+        self._deadline = None if within_s is None else time.monotonic() + within_s
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._talk = Conversation(token, calls=calls)
         connection.sendall(self._talk.nonce)
@@ -176,6 +183,11 @@ class Line:
         header = self._exactly(HEADER_BYTES)
         return expect(self._talk.unpack(header, self._exactly(self._talk.length(header))), kind)
 
+    def be_patient(self) -> None:
+        """Wait from now on as long as it takes."""
+        self._deadline = None
+        self._socket.settimeout(None)
+
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
@@ -183,6 +195,11 @@ class Line:
     def _exactly(self, count: int) -> bytes:
         received = bytearray()
         while len(received) < count:
+            if self._deadline is not None:
+                left_s = self._deadline - time.monotonic()
+                if left_s <= 0:
+                    raise TimeoutError("it took too long to say who it is")
+                self._socket.settimeout(left_s)
             chunk = self._socket.recv(count - len(received))
             if not chunk:
                 raise ConnectionError("the other end has hung up")
@@ -218,6 +235,23 @@ class Stream:
             return await self._reader.readexactly(count)
         except asyncio.IncompleteReadError as error:
             raise ConnectionError("the other end has hung up") from error
+
+
+def notice_silence(connection: socket.socket) -> None:
+    """Ask a silent host from time to time whether it is there; a connection to a dead one ends after 25 s.
+
+    As long as something is on its way to it, it is not asked: see `notice_undelivered`.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+
+
+def notice_undelivered(connection: socket.socket) -> None:
+    """End the connection too when what was sent is not taken for as long: the host is dead, or it hangs."""
+    undelivered_ms = 1000 * (SILENT_S + PROBES * PROBE_EVERY_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, undelivered_ms)
 
 
 def _not_ours() -> StoreError:
