@@ -110,11 +110,6 @@ class SignalCrew:
                 heard = [unit for unit, payload in zip(units, answers, strict=True) if payload is not None]
                 self._late += [LateAnswer(agent, unit, cycle) for agent, unit in heard]
 
-    @property
-    def waiting(self) -> int:
-        """Questions whose barrier closed without their answer: at most one a seat, if they have deadlines."""
-        return sum(len(each) for each in self._busy.values())
-
     def late(self) -> list[LateAnswer]:
         """The late answers that have come in, each once."""
         self.collect_late()
