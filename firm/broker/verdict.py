@@ -35,7 +35,7 @@ def conclude(child: ChildOrder, fills: FillLedger) -> list[Event]:
         child.go(OrderState.PARTIALLY_FILLED)
     if child.refusal and (child.inactive or child.end is not None) and filled >= child.broker_filled:
         return _refused(child, fills)
-    if child.end and filled >= child.end_filled:
+    if child.end and filled == child.end_filled:
         return gone(child, fills, child.end)
     return []
 
@@ -63,8 +63,9 @@ def open_end(child: ChildOrder, fills: FillLedger) -> str | None:
     """What must be asked before the order's standing is certain; None when nothing is missing."""
     filled = fills.filled(child.seq)
     told = max(child.broker_filled, child.end_filled)
-    if child.doubted and (told > filled or child.absent >= QUERIES_TO_BE_SURE):
-        return None  # asked already, in vain
+    in_vain = told > filled or child.end is not None or child.absent >= QUERIES_TO_BE_SURE
+    if child.doubted and in_vain:
+        return None  # asked already
     if told > filled:
         return f"{told} filled at the broker, executions of {filled} known"
     if child.end is not None:
@@ -81,18 +82,23 @@ def judge(child: ChildOrder, fills: FillLedger, *, position_apart: bool) -> list
 
     `position_apart`: the broker holds more or less of the instrument than the log adds up to. Executions of a
     past day are not told any more, so an order that is found nowhere may have been filled, and other unseen
-    fills may hide which way: it stays unknown, and is over once somebody has settled that break.
+    fills may hide which way: it stays unknown, and is over once somebody has settled that break. So does one
+    that has ended with less than the log has of it: an unseen correction may hide unseen fills.
     """
     child.absent = 0 if child.seen else child.absent + 1
     filled = fills.filled(child.seq)
-    if child.end is not None and (filled >= child.end_filled or (child.absent and not position_apart)):
-        return gone(child, fills, child.end or "cancelled at the broker, which gives no reason")
+    if child.end is not None:
+        accounted = filled > child.end_filled or child.absent > 0
+        if filled == child.end_filled or (accounted and not position_apart):
+            return gone(child, fills, child.end or "cancelled at the broker, which gives no reason")
     if child.absent:
         return _absent(child, fills, position_apart=position_apart)
     told = max(child.broker_filled, child.end_filled)
     if told > filled:
         reason = f"{told} filled at the broker, only {filled} to be had as executions"
         return doubt(child, reason)
+    if child.end is not None:
+        return doubt(child, f"ended with {told} filled at the broker, the log adds up to {filled}")
     if child.inactive:
         return doubt(child, "inactive at the broker, which gives no reason")
     if len(child.live_as) < 2:

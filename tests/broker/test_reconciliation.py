@@ -7,6 +7,7 @@ from conversation import (
     ORDER_ID,
     RUN,
     SEQ,
+    asks,
     child,
     completed,
     executed,
@@ -23,11 +24,11 @@ from conversation import (
 )
 
 from firm.broker.exposure import reduces
-from firm.broker.ib_session import IbSession
+from firm.broker.ib_session import CHANGED, IbSession
 from firm.broker.memory import remember
 from firm.domain.order import Side
 from firm.events.broker import BreakClass, BreakClosed, BreakFound, Severity
-from firm.events.orders import CommissionReported
+from firm.events.orders import CommissionReported, OrderCanceled, OrderUnknown
 
 HUNDRED_K = Decimal(100_000)
 FILLED = (executed(10), fee("1.00"), completed("Filled", 10), holding(10))
@@ -55,6 +56,29 @@ def test_a_break_that_grows_is_told_again():
 
     (again,) = settled(session, holding(7), cash=HUNDRED_K)
     assert again.text == "AAPL: the broker holds 7, the log adds up to 0"
+
+
+def test_an_order_that_ended_with_less_than_the_log_has_stays_unknown_until_the_positions_agree():
+    session = working()
+    hear(session, executed(8))  # corrected to 3 unseen, which hides that 4 more were executed
+
+    (unknown,) = query(session, completed("Filled", 7), holding(7))
+
+    assert unknown == OrderUnknown(SEQ, "ended with 7 filled at the broker, the log adds up to 8")
+    assert not asks(session)
+    corrected, unseen = executed(3, "0000e0d5.6553f7a8.01.02"), executed(4, "0000e0d5.6553f7a8.02.01")
+    *_, last = hear(session, corrected, unseen)
+    assert last == OrderCanceled(SEQ, Decimal(7), CHANGED)
+
+
+def test_an_order_that_ended_with_less_than_the_log_has_is_over_if_the_positions_agree():
+    session = working()
+    hear(session, status("Cancelled", 4), executed(6))
+
+    assert asks(session)
+    (over,) = query(session, completed("Cancelled", 4, "Cancelled by Trader"), holding(6))
+    assert isinstance(over, OrderCanceled)
+    assert over.filled == Decimal(6)
 
 
 def test_a_stray_order_alarms():
