@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,6 +24,7 @@ from firm.standby.wire import Claim, Frame, Hello, OutOfService, Position
 from firm.store.keys import Keys, sync_directory
 
 PREFIX_BYTES, DIGEST_BYTES = 16, 32
+CHUNK_BYTES = 65_536
 MASK = 2**64 - 1
 EMPTY = Position(0, GENESIS, 0, 0)
 REMEDY = "Keep the directory as evidence, and let the leader fill an empty one."
@@ -201,15 +203,27 @@ class Replica:
         return file
 
     def _cut_torn_end(self) -> None:
-        """A frame that a crash cut short was never acknowledged; only the last file can end in one."""
+        """A frame that a crash cut short was never acknowledged; only the last file can end in one.
+
+        Either the file ends in it, or, after a power cut, the disk knows the file's length but not all of its
+        content: zeros instead. Only a last frame that ends in many zeros is taken for that; an acknowledged
+        one is on the disk and ends in its digest.
+        """
         for path in self.segments()[-1:]:
             end, size = 0, path.stat().st_size
             with path.open("rb") as file:
                 while end + PREFIX_BYTES <= size:
                     file.seek(end)
-                    whole = PREFIX_BYTES + _length(path, file.read(PREFIX_BYTES)) + DIGEST_BYTES
+                    prefix = file.read(PREFIX_BYTES)
+                    if not _is_length(prefix) and _is_zero_to_the_end(file):
+                        break
+                    whole = PREFIX_BYTES + _length(path, prefix) + DIGEST_BYTES
                     if end + whole > size:
                         break
+                    if end + whole == size:
+                        file.seek(size - DIGEST_BYTES // 2)
+                        if _is_zero_to_the_end(file):
+                            break
                     end += whole
             if end < size:
                 os.truncate(path, end)
@@ -227,13 +241,20 @@ def _frames(path: Path) -> Iterator[Frame]:
                 raise StoreTampered(f"what is in {path} is no frame ({error}). {REMEDY}") from error
 
 
+def _is_zero_to_the_end(file: BinaryIO) -> bool:
+    return all(not any(chunk) for chunk in iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
 def _prefix(length: int) -> bytes:
     """The length of a frame, twice: a changed one must not make the rest of the file look torn off."""
     return length.to_bytes(8, "big") + (length ^ MASK).to_bytes(8, "big")
 
 
 def _length(path: Path, prefix: bytes) -> int:
-    length = int.from_bytes(prefix[:8], "big")
-    if prefix != _prefix(length):
+    if not _is_length(prefix):
         raise StoreTampered(f"the length of a frame in {path} is not as it was written. {REMEDY}")
-    return length
+    return int.from_bytes(prefix[:8], "big")
+
+
+def _is_length(prefix: bytes) -> bool:
+    return prefix == _prefix(int.from_bytes(prefix[:8], "big"))

@@ -65,6 +65,31 @@ def test_a_changed_byte_anywhere_in_a_segment_is_found(copy: Path, tmp_path: Pat
             StandbyServer(("127.0.0.1", 0), copy, TOKEN)
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 9, 16, 300, -16])
+def test_a_last_frame_of_which_a_power_cut_left_only_zeros_is_cut_away(
+    copy: Path, tmp_path: Path, keys: Keys, kept_bytes: int
+):
+    """The file has its new length, the content after `kept_bytes` never reached the disk."""
+    whole, last = segment(copy).read_bytes(), len(msgspec.msgpack.encode(frames(copy)[-1])) + 48
+    begin = len(whole) - last
+    torn = whole[: begin + kept_bytes % last].ljust(len(whole), b"\0")
+    segment(copy).write_bytes(torn)
+
+    before = Replica(copy).position()
+    assert segment(copy).stat().st_size == begin
+    assert before.seq <= 60
+    assert promote(copy, tmp_path / "again", keys).entries == before.seq
+
+
+def test_zeros_before_an_acknowledged_frame_are_found(copy: Path, tmp_path: Path, keys: Keys):
+    whole = segment(copy).read_bytes()
+    middle = len(whole) // 2
+    segment(copy).write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
+
+    with pytest.raises(StoreTampered):
+        promote(copy, tmp_path / "again", keys)
+
+
 def test_a_frame_taken_out_put_in_again_or_swapped_is_found(copy: Path, tmp_path: Path, keys: Keys):
     kept = frames(copy)
     for change in (kept[:5] + kept[6:], kept[:5] + kept[4:], [*kept[:5], kept[6], kept[5], *kept[7:]]):
