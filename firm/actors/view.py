@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from firm.errors import StaleEpoch
+
 NS = 1_000_000_000
 
 
@@ -59,11 +61,11 @@ class View:
             self.stage(_line(status))
 
     def failed(self, error: str, run_dir: Path) -> None:
-        """The firm ended badly; what is committed is safe."""
+        """The firm ended badly; what is committed is safe. Nothing is resumed where a newer leader trades."""
         self._end_live()
+        resume = "" if error.startswith(StaleEpoch.__name__) else ": start there to resume"
         Console(file=sys.stderr, highlight=False, soft_wrap=True).print(
-            f"firm: the run failed: {error}\nWhat was committed is safe in {run_dir}: start there to resume.",
-            markup=False,
+            f"firm: the run failed: {error}\nWhat was committed is safe in {run_dir}{resume}.", markup=False
         )
 
     def summary(self, run_dir: Path) -> None:
