@@ -1,4 +1,4 @@
-"""A firm that loses its parts goes on where it was: nothing lost or sent twice. More moments: `cut_off.py`."""
+"""A firm that loses its parts goes on where it was: nothing lost, nothing sent twice. More: `cut_off.py`."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
