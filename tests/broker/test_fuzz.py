@@ -66,6 +66,17 @@ REGRESSIONS: dict[str, tuple[str, list[Action]]] = {
             ("step",),
         ],
     ),
+    "the gateway kept back its answer to the last question of a day": (
+        "stepped",
+        [
+            ("step",),
+            ("withhold", ["commissionReport"], True),
+            ("submit", 0, "BUY", 37, "market", "GTC", True),
+            *[("step",)] * 11,
+            ("ask", {"cmd": "withhold", "messages": ["commissionReport"], "times": 1}),
+            ("step",),
+        ],
+    ),
     "a fill was heard and reconciled in one turn, which went on over midnight and was lost": (
         "stepped",
         [

@@ -6,7 +6,7 @@ time jumps to the next timer as soon as nobody has anything left to do, so a run
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventkit import Event
@@ -15,6 +15,7 @@ from firm.broker.control import Stepped
 from firm.broker.recorder import RecordingIB
 from firm.errors import GatewayClosed, GatewayUnavailable
 from firm.gateway_sim import control
+from firm.gateway_sim.brokerage import Command
 from firm.gateway_sim.codec.framing import Deframer, Greeter, agreed_version, frame
 from firm.gateway_sim.gateway import Gateway
 from firm.gateway_sim.session import Session
@@ -46,6 +47,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.seconds
+
+
+class MemoryJournal:
+    """The gateway's journal without a disk: what was committed survives a restart."""
+
+    def __init__(self, commands: Sequence[Command] = ()) -> None:
+        self.commands = list(commands)
+
+    def append(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def commit(self, *, disk: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 class Wire:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trading import CLIENT, RUN, settings
-from virtual import VirtualLoop, Wire, WireControl
+from virtual import MemoryJournal, VirtualLoop, Wire, WireControl
 
 from firm.broker.control import Stepped
 from firm.broker.desk import Desk, Terms
@@ -72,22 +72,6 @@ def _messages(command: dict[str, Any]) -> Sequence[str]:
     return command.get("messages") or [command.get("message", "")]
 
 
-class MemoryJournal:
-    """The gateway's journal without a disk: what was committed survives a restart."""
-
-    def __init__(self, commands: Sequence[Command] = ()) -> None:
-        self.commands = list(commands)
-
-    def append(self, command: Command) -> None:
-        self.commands.append(command)
-
-    def commit(self, *, disk: bool) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass
 class World:
     """The two sides, the wire between them, and what is known from outside.
@@ -98,6 +82,8 @@ class World:
         Executions and commissions that have reached the firm: since its last commit, and in committed pages.
     dark
         Days of the gateway that ended while it could not tell the firm something, and which messages.
+    in_vain
+        What was withheld when the firm last asked for executions, if nothing was done to the gateway since.
     sent
         Order id and name of every order that the firm has sent, whether or not it arrived.
     foreign
@@ -125,6 +111,7 @@ class World:
     heard: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
     dark: dict[date, frozenset[str]] = field(default_factory=dict)
+    in_vain: frozenset[str] = frozenset()
     sent: list[tuple[int, str]] = field(default_factory=list)
     foreign: list[Command] = field(default_factory=list)
     noted: dict[int, tuple[float, int]] = field(default_factory=dict)
@@ -150,6 +137,7 @@ class World:
         """A command on the control port; nothing if the gateway is away."""
         if self.wire.gateway is None:
             return {}
+        self.in_vain = frozenset()
         self.lied |= command["cmd"] in (*HIDING, "rewrite") and not TRADES.issuperset(_messages(command))
         answer = control.answer(self.wire.gateway, json.dumps(command).encode(), stepped=True)
         self.wire.flush()
@@ -163,11 +151,16 @@ class World:
         down = any(s.down or s.silent or s.kept or s.cut for s in gateway.sessions)
         if down or any(line.deaf or line.mute or line.late for line in self.wire.lines):
             return TRADES
-        return frozenset(m for m in TRADES if any(gateway.faults.switch(h).find(CLIENT, m) for h in HIDING))
+        return self._kept_back(gateway, HIDING)
+
+    @staticmethod
+    def _kept_back(gateway: Gateway, how: Sequence[str]) -> frozenset[str]:
+        return frozenset(m for m in TRADES if any(gateway.faults.switch(h).find(CLIENT, m) for h in how))
 
     def advance(self, gateway: Gateway, until: int | None) -> Stepped:
         """The gateway's clock moves on; what is not told by midnight is not told any more."""
-        day, hidden = self.day, self.hidden()
+        day, hidden = self.day, self.hidden() | self.in_vain
+        self.in_vain = frozenset()
         stepped = gateway.step(until)
         self.wire.flush()
         if hidden and self.day != day:
@@ -227,8 +220,15 @@ class World:
             self.sent.append((order_id, order.orderRef))
             place(order_id, contract, order)
 
+        ask = ib.client.reqExecutions
+
+        def asked(*request: Any) -> None:
+            gateway = self.wire.gateway
+            self.in_vain = frozenset() if gateway is None else self._kept_back(gateway, ["withhold"])
+            ask(*request)
+
         ib.wrapper.execDetails, ib.wrapper.commissionReport = overheard, paid
-        ib.client.placeOrder = sent
+        ib.client.placeOrder, ib.client.reqExecutions = sent, asked
         return ib
 
     async def stop_firm(self, *, kill: bool) -> None:
